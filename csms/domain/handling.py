@@ -1,0 +1,70 @@
+"""What a handler is: a plain function of one message and the unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from csms.domain.messages import ChargerMessage, Notification
+from csms.domain.model import Charger
+from csms.domain.repositories import UnitOfWork
+from csms.ocpp.errors import ErrorCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Choices of the operator that handlers obey."""
+
+    accept_unknown_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """What came of a message: the answer where a worker decides it, and what the world is told.
+
+    ``error`` refuses the CALL instead; it is for the charger's faults only.
+    """
+
+    answer: dict[str, Any] | None = None
+    error: ErrorCode | None = None
+    error_description: str = ""
+    notifications: list[Notification] = field(default_factory=list)
+
+
+Handler = Callable[[ChargerMessage, UnitOfWork, Policy], Handled]
+"""Runs in a database thread inside the batch's transaction. The clock is ``message.timestamp``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerContext:
+    """What a gateway knows when it answers a message by itself."""
+
+    now: datetime
+    registration: str
+    heartbeat_interval_s: int
+
+
+GatewayAnswer = Callable[[AnswerContext], dict[str, Any]]
+
+
+class Notes:
+    """Collects the notifications of one message, each with an id that a repeated run makes again."""
+
+    def __init__(self, message: ChargerMessage) -> None:
+        self._message = message
+        self.list: list[Notification] = []
+
+    def add(self, kind: str, charger: Charger, **data: Any) -> None:
+        """Tell of ``kind``; fields that are None are left out."""
+        self.list.append(
+            Notification(
+                type=kind,
+                charger_id=charger.id,
+                device_id=charger.device_id,
+                timestamp=self._message.timestamp,
+                event_id=f"{self._message.message_id}.{len(self.list)}",
+                data={name: value for name, value in data.items() if value is not None},
+            )
+        )

@@ -1,0 +1,146 @@
+"""The bodies of the messages on the broker (JSON), and the values that travel beside them.
+
+Names on the wire are fixed: ``deviceId, chargerId, messageType, payload, timestamp, rawData`` and so on. Times are
+ISO 8601 in UTC. Decoding raises :class:`BadMessage` for anything that is not such a body.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+FORMAT_VERSION = 1
+
+CONNECTION_OPENED = "ConnectionOpened"
+CONNECTION_CLOSED = "ConnectionClosed"
+GATEWAY_STARTED = "GatewayStarted"
+"""Message types that no charger sends: a gateway tells of its connections and of its own start."""
+
+
+class BadMessage(ValueError):  # noqa: N818 - it names the message, as in "bad message"
+    """The body is not a message of the expected format; the text says where."""
+
+
+class ChargerMessage(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
+    """What a gateway publishes for every message of a charger (routing key ``ocpp.message.<Action>``).
+
+    ``message_id`` is made once by the gateway and never changes on a retry; ``unique_id`` is OCPP's own, which
+    chargers reuse. ``timestamp`` is when the gateway received the frame. ``fault`` is set when the payload
+    breaks its schema and is passed on all the same, because no session may be lost for it.
+    """
+
+    device_id: str
+    charger_id: int
+    message_type: str
+    payload: dict[str, Any]
+    timestamp: datetime
+    raw_data: str
+    message_id: str
+    unique_id: str = ""
+    connection_id: str
+    ocpp_version: str
+    gateway: str
+    fault: str = ""
+    cleaned: bool = False
+
+
+class Reply(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
+    """A worker's decision, for the gateway that asked (default exchange, queue ``gateway.<name>``).
+
+    Either ``payload`` (the CALLRESULT's) or ``error_code`` (the name of an ``ocpp.errors.ErrorCode``) is set.
+    """
+
+    message_id: str
+    connection_id: str
+    payload: dict[str, Any] | None = None
+    error_code: str = ""
+    error_description: str = ""
+
+
+class Takeover(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """Told on ``commands_exchange`` by a gateway with a newer connection of ``device_id``: close older ones."""
+
+    device_id: str
+    connection_id: str
+
+
+class Notification(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """A change that the world may want to know (``events_exchange``, key ``notification.<type>``).
+
+    ``data`` holds the type's own fields (``sessionId``, ``connectorId`` ...); on the wire they stand beside the common
+    ones. ``event_id`` is unique and time-ordered: consumers that see it twice drop the second.
+    """
+
+    type: str
+    charger_id: int
+    device_id: str
+    timestamp: datetime
+    event_id: str
+    data: dict[str, Any]
+
+
+class NotificationType:
+    """Every ``type`` of a notification, once."""
+
+    CHARGING_STARTED = "charging.started"
+    CHARGING_UPDATED = "charging.updated"
+    CHARGING_STOPPED = "charging.stopped"
+    CHARGER_STATUS_CHANGED = "charger.status.changed"
+    METER_VALUES_UPDATED = "meter.values.updated"
+    CHARGER_CONNECTED = "charger.connected"
+    CHARGER_DISCONNECTED = "charger.disconnected"
+    CHARGER_BOOTED = "charger.booted"
+    ERROR_OCCURRED = "error.occurred"
+    SECURITY_EVENT = "security.event"
+    FIRMWARE_STATUS_CHANGED = "firmware.status.changed"
+    DIAGNOSTICS_STATUS_CHANGED = "diagnostics.status.changed"
+    REPORT_RECEIVED = "report.received"
+
+
+T = TypeVar("T", ChargerMessage, Reply, Takeover)
+_encoder = msgspec.json.Encoder()
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (ChargerMessage, Reply, Takeover)
+}
+_plain_decoder = msgspec.json.Decoder(dict[str, Any])
+_NOTIFICATION_FIELDS = ("type", "chargerId", "deviceId", "timestamp", "eventId")
+
+
+def encode(message: ChargerMessage | Reply | Takeover) -> bytes:
+    """The JSON body of ``message``."""
+    return _encoder.encode(message)
+
+
+def decode(kind: type[T], body: bytes) -> T:
+    """The message of ``kind`` in ``body``; raises :class:`BadMessage`."""
+    try:
+        message: T = _decoders[kind].decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadMessage(f"not a {kind.__name__}: {error}") from error
+    return message
+
+
+def encode_notification(notification: Notification) -> bytes:
+    """The JSON body of ``notification``: common fields first, then the type's own."""
+    body = {
+        "type": notification.type,
+        "chargerId": notification.charger_id,
+        "deviceId": notification.device_id,
+        "timestamp": notification.timestamp,
+        "eventId": notification.event_id,
+    }
+    return _encoder.encode(notification.data | body if notification.data else body)
+
+
+def decode_notification(body: bytes) -> Notification:
+    """The notification in ``body``; raises :class:`BadMessage`."""
+    try:
+        fields = _plain_decoder.decode(body)
+        common = {name: fields.pop(name) for name in _NOTIFICATION_FIELDS}
+        return msgspec.convert({**common, "data": fields}, Notification)
+    except KeyError as error:
+        raise BadMessage(f"not a notification: {error.args[0]} is missing") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadMessage(f"not a notification: {error}") from error
