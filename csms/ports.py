@@ -216,8 +216,8 @@ class Database(Protocol):
         """Run ``work`` in a transaction and commit.
 
         Serialisation failures, deadlocks and one lost connection are retried, so ``work`` must have no effect beside
-        the unit of work. ``name`` is for logs and metrics. Raises :class:`DatabaseUnavailable`, :class:`Fenced`, or what
-        ``work`` raised (rolled back).
+        the unit of work. ``name`` is for logs and metrics. Raises :class:`DatabaseUnavailable`, :class:`Fenced`, or
+        what ``work`` raised (rolled back).
         """
         ...
 

@@ -1,7 +1,7 @@
 """Every setting of csms, once.
 
-A field ``f`` of section ``s`` is ``f`` under ``[s]`` in tap.conf, ``CSMS_S_F`` in the environment and ``--s-f`` on the command
-line. A field ``x`` marked ``secret`` can also be given as ``x_file``: the path of a file that holds the value.
+A field ``f`` of section ``s`` is ``f`` under ``[s]`` in tap.conf, ``CSMS_S_F`` in the environment and ``--s-f`` on the
+command line. A field ``x`` marked ``secret`` can also be given as ``x_file``: the path of a file that holds the value.
 """
 
 from __future__ import annotations
@@ -68,28 +68,18 @@ class GatewaySettings:
     missing_subprotocol: MissingSubprotocol = setting(
         MissingSubprotocol.REFUSE, "chargers that offer no subprotocol: refuse, or take as ocpp1.6"
     )
-    heartbeat_interval_s: int = setting(
-        300, "interval told to chargers in BootNotification's answer", minimum=1
-    )
-    publish_deadline_s: float = setting(
-        8.0, "how long a message may wait for the broker's confirm", minimum=0.1
-    )
-    answer_deadline_s: float = setting(
-        8.0, "how long a charger may wait for a worker's decision", minimum=0.1
-    )
+    heartbeat_interval_s: int = setting(300, "interval told to chargers in BootNotification's answer", minimum=1)
+    publish_deadline_s: float = setting(8.0, "how long a message may wait for the broker's confirm", minimum=0.1)
+    answer_deadline_s: float = setting(8.0, "how long a charger may wait for a worker's decision", minimum=0.1)
     ping_interval_s: float = setting(30.0, "WebSocket ping to silent chargers; 0: none", minimum=0)
-    ping_timeout_s: float = setting(
-        20.0, "a charger that does not answer a ping for this long is gone", minimum=1
-    )
+    ping_timeout_s: float = setting(20.0, "a charger that does not answer a ping for this long is gone", minimum=1)
     handshake_timeout_s: float = setting(10.0, "a connection that is not open by then is cut", minimum=1)
     max_connections: int = setting(20000, "connections at once; more are refused with 503", minimum=1)
     max_handshakes: int = setting(500, "connections at once that are not open yet", minimum=1)
     max_message_bytes: int = setting(
         1048576, "largest message of a charger; a larger one closes with 1009", minimum=1024
     )
-    max_queued_calls: int = setting(
-        64, "CALLs of one charger that wait before its socket is read no more", minimum=1
-    )
+    max_queued_calls: int = setting(64, "CALLs of one charger that wait before its socket is read no more", minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +92,7 @@ class HttpSettings:
     allowed_origins: str = setting("", "further origins, separated by blanks, whose pages may open /events")
     session_hours: float = setting(12.0, "how long a sign-in lasts", minimum=0.1)
     sign_in_link_minutes: float = setting(60.0, "how long a sign-in link can be used", minimum=1)
-    metrics_need_sign_in: bool = setting(
-        True, "refuse /metrics to whoever is not signed in, unless from loopback"
-    )
+    metrics_need_sign_in: bool = setting(True, "refuse /metrics to whoever is not signed in, unless from loopback")
     max_browsers: int = setting(1000, "browser WebSockets at once", minimum=1)
     browser_buffer_bytes: int = setting(
         262144, "what may wait for a slow browser before it is resumed later", minimum=1024
@@ -125,18 +113,12 @@ class WorkerSettings:
     retry_max_s: float = setting(
         30.0, "longest pause between two tries of a batch while the database is away", minimum=0.1
     )
-    poison_attempts: int = setting(
-        3, "tries of a message that fails by itself, before it is dead-lettered", minimum=1
-    )
+    poison_attempts: int = setting(3, "tries of a message that fails by itself, before it is dead-lettered", minimum=1)
     unknown_tokens: UnknownTokens = setting(
         UnknownTokens.REJECT, "id tokens that are not in the database: reject or accept"
     )
-    http_port: int = setting(
-        0, "port on loopback for /health and /metrics of a worker process; 0: none", minimum=0
-    )
-    retention_days: int = setting(
-        400, "message log and meter values older than this are dropped; 0: never", minimum=0
-    )
+    http_port: int = setting(0, "port on loopback for /health and /metrics of a worker process; 0: none", minimum=0)
+    retention_days: int = setting(400, "message log and meter values older than this are dropped; 0: never", minimum=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +128,7 @@ class BrokerSettings:
     url: str = setting("memory:", "memory: (in this process), amqp://user@host/vhost or amqps://...")
     password: str = setting("", "the broker's password, if not in the URL", secret=True)
     amqp_client: AmqpClient = setting(AmqpClient.PIKA, "library for amqp://: pika or txamqp")
-    shards: int = setting(
-        4, "queues that charger messages are spread over; fixed at the first start", minimum=1
-    )
+    shards: int = setting(4, "queues that charger messages are spread over; fixed at the first start", minimum=1)
     heartbeat_s: int = setting(10, "AMQP heartbeat", minimum=1)
     ca_file: str = setting("", "certificate authority of the broker's TLS certificate; empty: the system's")
 
@@ -181,12 +161,8 @@ class SimulatorSettings:
     prefix: str = setting("SIM-", "deviceIds are this and a number")
     password: str = setting("", "HTTP Basic password of every simulated charger", secret=True)
     connectors: int = setting(2, "connectors of each charger", minimum=1)
-    speed: float = setting(
-        1.0, "how much faster than life: 60 makes an hour's session take a minute", minimum=0.01
-    )
-    meter_interval_s: float = setting(
-        10.0, "between two meter values of a session, in real seconds", minimum=0.05
-    )
+    speed: float = setting(1.0, "how much faster than life: 60 makes an hour's session take a minute", minimum=0.01)
+    meter_interval_s: float = setting(10.0, "between two meter values of a session, in real seconds", minimum=0.05)
     seed: int = setting(0, "makes every run alike; 0: each run differs", minimum=0)
 
 

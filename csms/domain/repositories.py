@@ -1,8 +1,8 @@
 """What a unit of work offers. Storage implements these protocols; handlers, workers and the API use them.
 
 A unit of work lives in one database transaction. Records that it hands out are tracked: change their fields, and the
-change is written when the unit of work ends. Asking twice for a record gives the same object. Appends (samples, log entries,
-outbox rows) are collected and written as multi-row inserts. Nothing here is asynchronous.
+change is written when the unit of work ends. Asking twice for a record gives the same object. Appends (samples, log
+entries, outbox rows) are collected and written as multi-row inserts. Nothing here is asynchronous.
 """
 
 from __future__ import annotations
