@@ -1,0 +1,59 @@
+// The browser's end of /events: keeps a WebSocket open, resumes where it left off, never drops an event silently.
+
+import type { Notification } from "./state";
+
+export type Link = "connecting" | "live" | "offline";
+
+export interface Listener {
+  onLink(link: Link): void;
+  /** Nothing was missed, or everything that was is about to come as notifications. */
+  onNotification(note: Notification): void;
+  /** Events were missed for good: load the state anew. Also called at the first connection. */
+  onReset(): void;
+}
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
+
+export function follow(url: string, listener: Listener): () => void {
+  let socket: WebSocket | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let lastId: string | undefined;
+  let pause = FIRST_PAUSE_MS;
+  let closed = false;
+
+  const connect = (): void => {
+    listener.onLink("connecting");
+    socket = new WebSocket(url);
+    socket.onopen = () => {
+      pause = FIRST_PAUSE_MS;
+      listener.onLink("live");
+      if (lastId === undefined) listener.onReset();
+      else socket?.send(JSON.stringify({ action: "resume", id: lastId }));
+    };
+    socket.onmessage = (message) => {
+      const frame = JSON.parse(String(message.data)) as { event: string };
+      if (frame.event === "notification") {
+        const note = frame as Notification;
+        lastId = note.id;
+        listener.onNotification(note);
+      } else if (frame.event === "reset") {
+        listener.onReset();
+      }
+    };
+    socket.onclose = () => {
+      if (closed) return;
+      listener.onLink("offline");
+      // Jitter, so that a thousand pages do not come back in the same moment.
+      timer = setTimeout(connect, pause * (0.5 + Math.random()));
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    };
+  };
+
+  connect();
+  return () => {
+    closed = true;
+    clearTimeout(timer);
+    socket?.close();
+  };
+}
