@@ -1,0 +1,117 @@
+"""A PostgreSQL cluster of the tests' own, in a directory, on loopback and a Unix socket there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg2
+
+from tests.servers.daemon import Daemon, ServerMissing, find_program, free_port
+
+_USER = "csms"
+_OLDEST = 13
+
+
+class PostgreSQL(Daemon):
+    """A cluster with the superuser ``csms``, who needs no password. fsync is on unless told otherwise."""
+
+    name = "postgresql"
+    user = "postgres"
+
+    def __init__(self, directory: Path, port: int = 0, pid: int = 0, *, fsync: bool = True):
+        super().__init__(directory, pid)
+        self.port = port or free_port()
+        self.fsync = fsync
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of a database that exists."""
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start, or start again with what is on disk, and wait until it serves."""
+        programs = _programs()
+        account = self.account()
+        if account is not None:
+            shutil.chown(self.directory, account, account)
+        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
+        data = self.directory / "data"
+        if not data.exists():
+            options = ["--auth=trust", f"--username={_USER}", "--encoding=UTF8", "--no-sync"]
+            self.run([str(programs / "initdb"), "-D", str(data), *options], environment)
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.directory),
+            "max_connections": "200",
+            "shared_buffers": "64MB",
+            "fsync": "on" if self.fsync else "off",
+        }
+        command = [str(programs / "postgres"), "-D", str(data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        self.pid = self.launch(command, environment, self.log)
+        self.await_start(self._serves)
+
+    def stop(self) -> None:
+        """Shut down in good order, ending every session; the data stays for another start."""
+        self.send(signal.SIGINT)
+        self.await_end()
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the cluster."""
+        children = self.children() if self.alive else []
+        super().kill()
+        for pid in children:
+            orphan = Daemon(self.directory, pid)
+            orphan.send(signal.SIGKILL)
+            orphan.await_end()
+        # Nobody is left; a dead postmaster that init has not reaped yet would keep its locks.
+        for lock in (self.directory / "data" / "postmaster.pid", *self.directory.glob(".s.PGSQL.*.lock")):
+            lock.unlink(missing_ok=True)
+
+    def new_database(self) -> str:
+        """Make a fresh, empty database; its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def _serves(self) -> bool:
+        try:
+            self._execute("SELECT 1")
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _execute(self, statement: str) -> None:
+        _execute(self.url(), statement)
+
+
+def drop_database(url: str) -> None:
+    """Delete the database of a URL that :meth:`PostgreSQL.new_database` gave, whoever is connected."""
+    parts = urlsplit(url)
+    _execute(parts._replace(path="/postgres").geturl(), f"DROP DATABASE {parts.path[1:]} WITH (FORCE)")
+
+
+def _execute(url: str, statement: str) -> None:
+    connection = psycopg2.connect(url, connect_timeout=10)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+def _programs() -> Path:
+    """The directory with initdb and postgres, of the newest version on this machine."""
+    versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()]
+    newest = sorted(versions, key=lambda path: int(path.parent.name), reverse=True)
+    found = find_program("initdb", [str(path) for path in newest], "postgresql").resolve().parent
+    if found.parent.name.isdigit() and int(found.parent.name) < _OLDEST:
+        raise ServerMissing(f"PostgreSQL {found.parent.name} is too old: apt-get install postgresql >= {_OLDEST}")
+    return found
