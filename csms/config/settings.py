@@ -1,7 +1,8 @@
 """Every setting of csms, once.
 
 A field ``f`` of section ``s`` is ``f`` under ``[s]`` in tap.conf, ``CSMS_S_F`` in the environment and ``--s-f`` on the
-command line. A field ``x`` marked ``secret`` can also be given as ``x_file``: the path of a file that holds the value.
+command line. A field ``x`` marked ``secret`` can also be given as ``x_file``, the path of a file that holds the value;
+on the command line only so, because every process of the machine can read command lines.
 """
 
 from __future__ import annotations
@@ -10,10 +11,37 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+MAX_PORT = 65535
 
-def setting(default: Any, help_text: str, *, secret: bool = False, minimum: float | None = None) -> Any:
-    """A dataclass field with what a person should know about it."""
-    return field(default=default, metadata={"help": help_text, "secret": secret, "minimum": minimum})
+
+def setting(
+    default: Any,
+    help_text: str,
+    *,
+    secret: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    words: tuple[str, ...] = (),
+    schemes: tuple[str, ...] = (),
+    path: bool = False,
+) -> Any:
+    """A dataclass field with what a person should know about it, and what ``loading`` checks.
+
+    ``words``: the value is a list, separated by blanks, of some of these. ``schemes``: it is a URL that begins with
+    one of these. ``path``: it names a file; a relative one is taken from where the program was started.
+    """
+    return field(
+        default=default,
+        metadata={
+            "help": help_text,
+            "secret": secret,
+            "minimum": minimum,
+            "maximum": maximum,
+            "words": words,
+            "schemes": schemes,
+            "path": path,
+        },
+    )
 
 
 class UnknownChargers(StrEnum):
@@ -45,6 +73,15 @@ class AmqpClient(StrEnum):
     TXAMQP = "txamqp"
 
 
+class LogLevel(StrEnum):
+    """The least important lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
 class LogFormat(StrEnum):
     """How a line of the log looks."""
 
@@ -58,7 +95,9 @@ class GatewaySettings:
 
     name: str = setting("", "name of this gateway, unique among all; empty: host name and port")
     listen: str = setting("127.0.0.1", "address to listen on for chargers")
-    port: int = setting(9000, "port to listen on for chargers (ws://host:port/ocpp/<deviceId>)", minimum=0)
+    port: int = setting(
+        9000, "port to listen on for chargers (ws://host:port/ocpp/<deviceId>)", minimum=0, maximum=MAX_PORT
+    )
     unknown_chargers: UnknownChargers = setting(
         UnknownChargers.REJECT, "chargers that are not in the database: reject, pending or accept"
     )
@@ -87,8 +126,12 @@ class HttpSettings:
     """[http]: console, browser events, REST, health and metrics."""
 
     listen: str = setting("127.0.0.1", "address to listen on for browsers and integrations")
-    port: int = setting(8080, "port of the console, /events, /api/v1, /health and /metrics", minimum=0)
-    public_url: str = setting("", "URL that people use, if not http://listen:port (behind a proxy)")
+    port: int = setting(
+        8080, "port of the console, /events, /api/v1, /health and /metrics", minimum=0, maximum=MAX_PORT
+    )
+    public_url: str = setting(
+        "", "URL that people use, if not http://listen:port (behind a proxy)", schemes=("https://", "http://")
+    )
     allowed_origins: str = setting("", "further origins, separated by blanks, whose pages may open /events")
     session_hours: float = setting(12.0, "how long a sign-in lasts", minimum=0.1)
     sign_in_link_minutes: float = setting(60.0, "how long a sign-in link can be used", minimum=1)
@@ -100,14 +143,15 @@ class HttpSettings:
     events_kept: int = setting(10000, "notifications kept in memory for browsers that reconnect", minimum=1)
 
 
+WORKERS = ("ocpp", "charging_events", "notifications", "analytics")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """[worker]: who decides and writes."""
 
     name: str = setting("", "name of this worker, for logs; empty: host name and process id")
-    run: str = setting(
-        "ocpp charging_events notifications analytics", "the workers of this process, separated by blanks"
-    )
+    run: str = setting(" ".join(WORKERS), "the workers of this process, separated by blanks", words=WORKERS)
     batch_size: int = setting(100, "messages of a shard in one database transaction, at most", minimum=1)
     prefetch: int = setting(200, "messages that the broker hands out before the first is acked", minimum=1)
     retry_max_s: float = setting(
@@ -117,7 +161,9 @@ class WorkerSettings:
     unknown_tokens: UnknownTokens = setting(
         UnknownTokens.REJECT, "id tokens that are not in the database: reject or accept"
     )
-    http_port: int = setting(0, "port on loopback for /health and /metrics of a worker process; 0: none", minimum=0)
+    http_port: int = setting(
+        0, "port on loopback for /health and /metrics of a worker process; 0: none", minimum=0, maximum=MAX_PORT
+    )
     retention_days: int = setting(400, "message log and meter values older than this are dropped; 0: never", minimum=0)
 
 
@@ -125,19 +171,28 @@ class WorkerSettings:
 class BrokerSettings:
     """[broker]: what carries the messages."""
 
-    url: str = setting("memory:", "memory: (in this process), amqp://user@host/vhost or amqps://...")
+    url: str = setting(
+        "memory:",
+        "memory: (in this process), amqp://user@host/vhost or amqps://...",
+        schemes=("memory:", "amqp://", "amqps://"),
+    )
     password: str = setting("", "the broker's password, if not in the URL", secret=True)
     amqp_client: AmqpClient = setting(AmqpClient.PIKA, "library for amqp://: pika or txamqp")
     shards: int = setting(4, "queues that charger messages are spread over; fixed at the first start", minimum=1)
     heartbeat_s: int = setting(10, "AMQP heartbeat", minimum=1)
-    ca_file: str = setting("", "certificate authority of the broker's TLS certificate; empty: the system's")
+    ca_file: str = setting("", "certificate authority of the broker's TLS certificate; empty: the system's", path=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
     """[database]: where everything is stored."""
 
-    url: str = setting("sqlite:///var/csms.db", "sqlite:///path or postgresql://user@host/name")
+    url: str = setting(
+        "sqlite:///var/csms.db",
+        "sqlite:///path or postgresql://user@host/name",
+        schemes=("sqlite:///", "postgresql://"),
+        path=True,
+    )
     password: str = setting("", "the database's password, if not in the URL", secret=True)
     pool_size: int = setting(6, "PostgreSQL connections of this process, at most", minimum=1)
     statement_timeout_s: float = setting(30.0, "a statement that takes longer is given up", minimum=0.1)
@@ -148,16 +203,22 @@ class LogSettings:
     """[log]: what is written about it all."""
 
     format: LogFormat = setting(LogFormat.TEXT, "text, or json: one object a line")
-    level: str = setting("info", "debug, info, warn or error")
+    level: LogLevel = setting(LogLevel.INFO, "debug, info, warn or error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSettings:
     """[simulator]: virtual chargers."""
 
-    url: str = setting("ws://127.0.0.1:9000/ocpp", "where the chargers connect; /<deviceId> is added")
+    url: str = setting(
+        "ws://127.0.0.1:9000/ocpp", "where the chargers connect; /<deviceId> is added", schemes=("ws://", "wss://")
+    )
     chargers: int = setting(10, "how many", minimum=1)
-    versions: str = setting("ocpp1.6 ocpp2.0.1", "subprotocols, separated by blanks, given out in turn")
+    versions: str = setting(
+        "ocpp1.6 ocpp2.0.1",
+        "subprotocols, separated by blanks, given out in turn",
+        words=("ocpp1.6", "ocpp2.0.1", "ocpp2.1"),
+    )
     prefix: str = setting("SIM-", "deviceIds are this and a number")
     password: str = setting("", "HTTP Basic password of every simulated charger", secret=True)
     connectors: int = setting(2, "connectors of each charger", minimum=1)
@@ -171,7 +232,7 @@ class WebhookSettings:
     """[webhook <name>]: a URL that is told of notifications; as many sections as targets."""
 
     name: str = ""
-    url: str = setting("", "where notifications are posted as JSON")
+    url: str = setting("", "where notifications are posted as JSON", schemes=("https://", "http://"))
     secret: str = setting("", "key of the HMAC-SHA256 signature", secret=True)
     types: str = setting("", "notification types, separated by blanks, e.g. charging.started; empty: all")
     attempts: int = setting(8, "tries before the notification is dead-lettered", minimum=1)
