@@ -1,0 +1,178 @@
+"""What a :class:`~csms.ocpp.connection.Connection` tells the gateway.
+
+The gateway writes the text of every :class:`SendText` to the socket, in the order given; all other events ask
+it to act (:class:`CallReceived`, :class:`SendReceived`, the outcomes of its own calls, :class:`Flooded`) or
+to count.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from csms.ocpp.errors import ErrorCode
+from csms.ocpp.schemas import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class SendText:
+    """Write ``text`` as one text frame.
+
+    ``fault`` is set when it is an answer of ours that breaks its schema: it is sent all the same, since no
+    answer would serve the charger worse, but it is a bug to report.
+    """
+
+    text: str
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallReceived:
+    """A CALL that waits for ``answer``, ``answer_error`` or ``abandon``; the next one comes only after that.
+
+    ``raw`` is the frame as received, safe to store. ``fault`` is set when the payload breaks its schema but
+    is passed on all the same (:data:`csms.ocpp.schemas.NEVER_REFUSED`). ``cleaned``: characters or numbers
+    that no database takes were replaced. ``reused_id``: the id was used before for another message on this
+    connection.
+    """
+
+    unique_id: str
+    action: str
+    payload: dict[str, Any]
+    raw: str
+    fault: Fault | None = None
+    cleaned: bool = False
+    reused_id: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendReceived:
+    """A SEND of 2.1: handed out at once and never answered."""
+
+    unique_id: str
+    action: str
+    payload: dict[str, Any]
+    raw: str
+    cleaned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReceived:
+    """The charger's CALLRESULT to our ``call``; ``fault`` is set when its payload breaks the schema."""
+
+    unique_id: str
+    action: str
+    payload: dict[str, Any]
+    raw: str
+    fault: Fault | None = None
+    cleaned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReceived:
+    """The charger refused our ``call``; ``code`` as it spelled it."""
+
+    unique_id: str
+    action: str
+    code: str
+    description: str
+    details: dict[str, Any]
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimedOut:
+    """No answer to our ``call`` in time: whether it took effect is unknown. The next call may be made."""
+
+    unique_id: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallLost:
+    """The connection ended before the answer to our ``call``: whether it took effect is unknown."""
+
+    unique_id: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRefused:
+    """CALLRESULTERROR of 2.1: the charger could not use our answer to its CALL ``unique_id``."""
+
+    unique_id: str
+    code: str
+    description: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A CALL was refused for its own fault; its CALLERROR is in the :class:`SendText` that follows.
+
+    ``unique_id`` is "-1" when it could not be read; ``action`` is empty when it could not be read.
+    """
+
+    unique_id: str
+    action: str
+    code: ErrorCode
+    description: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A repeated CALL got the answer that it got before, in the :class:`SendText` that follows."""
+
+    unique_id: str
+    action: str
+
+
+class Why(enum.StrEnum):
+    """Why something was dropped without an answer; a label for counters."""
+
+    UNREADABLE = "unreadable"
+    BINARY = "binary"
+    UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
+    BROKEN_ANSWER = "broken_answer"
+    REPEATED_IN_PROGRESS = "repeated_in_progress"
+    LATE_ANSWER = "late_answer"
+    REPEATED_ANSWER = "repeated_answer"
+    UNKNOWN_ANSWER = "unknown_answer"
+    UNUSABLE_SEND = "unusable_send"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Dropped, to be counted; the socket stays. ``detail`` is short and safe to log."""
+
+    why: Why
+    unique_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flooded:
+    """The charger sends on although reading was paused: more than the hard limit waits. Close with 1008.
+
+    The CALL that was too much is not answered.
+    """
+
+    queued_calls: int
+
+
+Event: TypeAlias = (
+    SendText
+    | CallReceived
+    | SendReceived
+    | ResultReceived
+    | ErrorReceived
+    | CallTimedOut
+    | CallLost
+    | AnswerRefused
+    | Refused
+    | Replayed
+    | Ignored
+    | Flooded
+)
