@@ -1,0 +1,104 @@
+"""Directives that draw their tables from the code, so that no page can disagree with it.
+
+``csms-settings``, ``csms-exchanges``, ``csms-queues`` and ``csms-actions`` take no arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from csms.config.settings import Settings, WebhookSettings
+from csms.domain import topology
+
+
+class TableDirective(SphinxDirective):
+    """A directive whose content is generated reStructuredText."""
+
+    def text(self) -> Iterable[str]:
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(StringList(list(self.text()), source="generated")), allow_section_headings=True)
+
+
+def table(widths: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    """Lines of a ``list-table``."""
+    yield from (".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", "")
+    for row in (header, *rows):
+        for number, cell in enumerate(row):
+            yield f"   {'*' if number == 0 else ' '} - {cell}"
+    yield ""
+
+
+class SettingsTables(TableDirective):
+    """Every setting, a table for each section of tap.conf."""
+
+    def text(self) -> Iterable[str]:
+        for section in fields(Settings):
+            if section.name == "webhooks":
+                yield from self.section("webhook <name>", WebhookSettings())
+            else:
+                yield from self.section(section.name, getattr(Settings(), section.name))
+
+    def section(self, name: str, defaults: Any) -> Iterable[str]:
+        title = f"[{name}]"
+        yield from (title, "-" * len(title), "")
+        rows = []
+        for field in fields(defaults):
+            if "help" not in field.metadata:
+                continue
+            value = str(getattr(defaults, field.name))
+            key = f"``{field.name}``" + (f", ``{field.name}_file``" if field.metadata["secret"] else "")
+            rows.append((key, f"``{value}``" if value else "(empty)", field.metadata["help"].replace("|", "\\|")))
+        yield from table("26 22 52", ("setting", "default", "meaning"), rows)
+
+
+class Exchanges(TableDirective):
+    """The exchanges of the topology with what is bound to them."""
+
+    def text(self) -> Iterable[str]:
+        declared = topology.topology(2)
+        rows = []
+        for exchange in declared.exchanges:
+            bindings = [
+                f"``{one.target}`` by " + (f"``{one.routing_key}``" if one.routing_key else f"``{dict(one.arguments)}``")
+                for one in declared.bindings
+                if one.source == exchange.name
+            ]
+            rows.append((f"``{exchange.name}``", exchange.kind, "; ".join(bindings) or "private queues of gateways"))
+        yield from table("25 12 63", ("exchange", "type", "bound (with two shards)"), rows)
+
+
+class Queues(TableDirective):
+    """The queues of the topology with their arguments."""
+
+    def text(self) -> Iterable[str]:
+        rows = [
+            (f"``{queue.name}``", ", ".join(f"``{name} = {value}``" for name, value in queue.arguments.items()))
+            for queue in topology.topology(2).queues
+        ]
+        yield from table("25 75", ("queue (with two shards)", "arguments"), rows)
+
+
+class Actions(TableDirective):
+    """Who answers each action of each version."""
+
+    def text(self) -> Iterable[str]:
+        from csms.domain.actions import describe
+
+        yield from table("12 34 18 36", ("version", "action", "answered by", "handled by"), describe())
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("csms-settings", SettingsTables)
+    app.add_directive("csms-exchanges", Exchanges)
+    app.add_directive("csms-queues", Queues)
+    app.add_directive("csms-actions", Actions)
+    return {"parallel_read_safe": True}
