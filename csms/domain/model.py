@@ -36,12 +36,17 @@ class Flag(StrEnum):
     UNKNOWN_TOKEN = "unknown_token"
     METER_DECREASED = "meter_decreased"
     CLOCK_SKEW = "clock_skew"
-    """The charger's time was unreadable or implausible; the time of receipt stands in."""
+    """The charger's time was unreadable or implausible (the time of receipt stands in), or ahead of ours."""
+    ZONE_MISSING = "zone_missing"
+    """A time without a zone, read as UTC: it may be local time."""
     SCHEMA_FAULT = "schema_fault"
     OFFLINE = "offline"
     """Reported (long) after it happened."""
     LATE_EVENT = "late_event"
+    """Something arrived after the session's end, or a later event of it before an earlier one."""
     MISSING_START = "missing_start"
+    METER_START_ESTIMATED = "meter_start_estimated"
+    """The register at the start was never told: the first known reading stands in, so energy may be missing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,12 +129,15 @@ class Session:
     meter_stop_wh: float | None = None
     meter_last_wh: float | None = None
     meter_last_at: datetime | None = None
+    """The charger's time of the newest sample that had its effect; older ones change nothing any more."""
     energy_wh: float = 0.0
     """Never negative, never billed below 0: meter minus start, or what the samples add up to."""
     power_w: float | None = None
     soc_percent: float | None = None
     remote_start_id: int | None = None
     reservation_id: int | None = None
+    last_seq_no: int | None = None
+    """2.x: the highest sequence number among the transaction's events so far."""
     flags: set[str] = field(default_factory=set)
 
 
@@ -151,7 +159,7 @@ class Sample:
     """In the base unit (Wh, W, A, V, Celsius, Percent ...); None when the charger sent no number."""
     unit: str = ""
     raw_value: str = ""
-    """As the charger sent it, when ``value`` could not be read from it."""
+    """As the charger sent it, when ``value`` could not be read from it; signed meter data."""
 
 
 @dataclass(slots=True, kw_only=True)
