@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, get_type_hints
@@ -115,20 +115,31 @@ class SettingDescription:
 
 def describe() -> Sequence[SettingDescription]:
     """All settings, section by section, in the order of the settings' module; webhooks last."""
+    return _DESCRIPTIONS
+
+
+def section_titles() -> Mapping[str, str]:
+    """What each section is about, in a few words."""
+    return {section: (kind.__doc__ or "").partition(": ")[2].rstrip(".") for section, kind in _sections()}
+
+
+def _sections() -> list[tuple[str, type[Any]]]:
     sections: list[tuple[str, type[Any]]] = [
         (field.name, type(field.default))
         for field in dataclasses.fields(Settings)
         if dataclasses.is_dataclass(field.default)
     ]
-    sections.append((WEBHOOK, WebhookSettings))
-    return [
-        _describe(section, field, hints[field.name])
-        for section, kind in sections
-        for hints in [get_type_hints(kind)]
-        for field in dataclasses.fields(kind)
-        if "help" in field.metadata
-    ]
+    return [*sections, (WEBHOOK, WebhookSettings)]
 
 
 def _describe(section: str, field: dataclasses.Field[Any], kind: type[Any]) -> SettingDescription:
     return SettingDescription(section=section, key=field.name, kind=kind, default=field.default, **field.metadata)
+
+
+_DESCRIPTIONS = tuple(
+    _describe(section, field, hints[field.name])
+    for section, kind in _sections()
+    for hints in [get_type_hints(kind)]
+    for field in dataclasses.fields(kind)
+    if "help" in field.metadata
+)
