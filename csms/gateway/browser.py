@@ -1,0 +1,254 @@
+"""Browsers on /events: WebSockets that follow the event ring.
+
+A browser is a cursor into the ring. It is written to only while its socket takes more, so that one that reads slowly
+costs the memory of one socket buffer; what it has not got yet stands in the ring, once for all browsers.
+Whoever reaches this module is signed in and comes from an allowed origin: the HTTP side checks that before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from autobahn.twisted.resource import WebSocketResource
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.protocol import PreparedMessage
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, IReactorTime
+from twisted.logger import Logger
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from csms import metrics
+from csms.config.settings import HttpSettings
+from csms.gateway import browser_frames as frames
+from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
+from csms.gateway.events import EventRing
+
+HOLD_S = 1.0
+"""A new browser gets nothing for this long, unless it resumes: what it missed shall come before what is new."""
+MAX_FRAME_BYTES = 256 * 1024
+MAX_BAD_FRAMES = 20
+MAX_UNREAD_ANSWERS = 32
+PING_INTERVAL_S = 30
+PING_TIMEOUT_S = 20
+CLOSE_TIMEOUT_S = 2
+GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+SIGNED_OUT = 4401
+
+_log = Logger(namespace="csms.gateway")
+
+
+def to_wire(texts: list[bytes]) -> bytes:
+    """Text frames, ready for every browser's socket: nothing is masked or compressed on the way to a browser."""
+    return b"".join(PreparedMessage(text, False, False, True).payloadHybi for text in texts)
+
+
+class Browsers:
+    """All browsers of this process. ``clock`` and ``now`` tell the time, ``ready`` whether the ring is filled."""
+
+    def __init__(
+        self,
+        ring: EventRing,
+        settings: HttpSettings,
+        *,
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.ring = ring
+        self.clock = clock
+        self.now = now
+        self.lag_bytes = settings.browser_buffer_bytes
+        self._max_browsers = settings.max_browsers
+        self._ready = ready
+        self._open: set[BrowserProtocol] = set()
+        self._closed = False
+        self._factory = WebSocketServerFactory(server="csms")
+        self._factory.setProtocolOptions(
+            webStatus=False,
+            maxFramePayloadSize=MAX_FRAME_BYTES,
+            maxMessagePayloadSize=MAX_FRAME_BYTES,
+            openHandshakeTimeout=10,
+            closeHandshakeTimeout=CLOSE_TIMEOUT_S,
+            autoPingInterval=PING_INTERVAL_S,
+            autoPingTimeout=PING_TIMEOUT_S,
+        )
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def unavailable(self) -> str:
+        """Why no browser can be taken now; empty when it can."""
+        if self._closed:
+            return "this process is stopping"
+        if not self._ready():
+            return "the events of the last minutes are being read"
+        if len(self._open) >= self._max_browsers:
+            return "too many browsers are connected"
+        return ""
+
+    def upgrade(self, request: Request, session: str, expires_at: datetime) -> None:
+        """Take over the connection of an HTTP request that asks for a WebSocket.
+
+        ``session`` names the sign-in that lets the browser in, until ``expires_at`` or ``sign_out``.
+        """
+        WebSocketResource(_OneBrowser(self, self._factory, session, expires_at)).render(request)
+
+    def sessions(self) -> Collection[str]:
+        """The sign-ins that browsers are here by."""
+        return {browser.session for browser in self._open}
+
+    def sign_out(self, session: str) -> None:
+        """Close the browsers of one sign-in."""
+        for browser in tuple(self._open):
+            if browser.session == session:
+                browser.end(SIGNED_OUT, "signed out")
+
+    async def close(self) -> None:
+        """Close all browsers with 1001 and wait until they are gone, which takes two seconds at most."""
+        self._closed = True
+        gone = [browser.gone for browser in self._open]
+        for browser in tuple(self._open):
+            browser.end(GOING_AWAY, "going away")
+        await gatherResults(gone)
+
+    def opened(self, browser: BrowserProtocol) -> None:
+        """For the protocol only."""
+        self._open.add(browser)
+        self.ring.listen(browser.ring_changed)
+        metrics.BROWSERS.inc()
+
+    def closed(self, browser: BrowserProtocol) -> None:
+        """For the protocol only."""
+        if browser in self._open:
+            self._open.remove(browser)
+            self.ring.unlisten(browser.ring_changed)
+            metrics.BROWSERS.dec()
+
+
+class _OneBrowser:
+    """What WebSocketResource takes for a factory: it makes the protocol of one browser."""
+
+    def __init__(self, browsers: Browsers, factory: WebSocketServerFactory, session: str, expires_at: datetime) -> None:
+        self._browsers = browsers
+        self._factory = factory
+        self._session = session
+        self._expires_at = expires_at
+
+    def buildProtocol(self, _address: IAddress) -> BrowserProtocol:
+        protocol = BrowserProtocol(self._browsers, self._session, self._expires_at)
+        protocol.factory = self._factory
+        return protocol
+
+
+@implementer(IPushProducer)
+class BrowserProtocol(WebSocketServerProtocol):
+    """One browser's WebSocket."""
+
+    def __init__(self, browsers: Browsers, session: str, expires_at: datetime) -> None:
+        super().__init__()
+        self._browsers = browsers
+        self._expires_at = expires_at
+        self._cursor = BrowserCursor(browsers.ring, browsers.lag_bytes)
+        self._paused = False
+        self._bad_frames = 0
+        self._unread_answers = 0
+        self._timers: list[IDelayedCall] = []
+        self.session = session
+        self.gone: Deferred[None] = Deferred()
+
+    def onOpen(self) -> None:
+        # The HTTP channel that had this connection before is still its producer.
+        self.unregisterProducer()
+        self.registerProducer(self, True)
+        lifetime_s = max(0.0, (self._expires_at - self._browsers.now()).total_seconds())
+        self._timers = [
+            self._browsers.clock.callLater(HOLD_S, self._release),
+            self._browsers.clock.callLater(lifetime_s, self.end, SIGNED_OUT, "the sign-in has expired"),
+        ]
+        self._browsers.opened(self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N803 - autobahn's name
+        try:
+            request = frames.read_frame(payload, isBinary)
+        except frames.BadFrame as bad:
+            self._answer(frames.error(str(bad)))
+            self._bad_frames += 1
+            if self._bad_frames >= MAX_BAD_FRAMES:
+                self.end(POLICY_VIOLATION, "too many bad frames")
+            return
+        if isinstance(request, frames.Subscribe):
+            self._cursor.filter = request.filter()
+            self._answer(frames.SUBSCRIBED)
+            return
+        missed = self._cursor.resume(request.id)
+        self._answer(frames.RESET if missed is None else frames.resumed(missed))
+        self._pump()
+
+    def onPing(self, payload: bytes) -> None:
+        if not self._paused:
+            super().onPing(payload)
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N803
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._browsers.closed(self)
+        if not self.gone.called:
+            self.gone.callback(None)
+
+    def ring_changed(self) -> None:
+        """There are new events."""
+        if not self._paused:
+            self._pump()
+        elif self._cursor.falls_behind():
+            metrics.BROWSERS_LAGGED.inc()
+            self._write(to_wire([frames.LAGGED]))
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the WebSocket with ``code``; drop it when the browser does not answer in time."""
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=code, reasonUtf8=reason.encode())
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._unread_answers = 0
+        self._pump()
+
+    def stopProducing(self) -> None:
+        self._paused = True
+
+    def _release(self) -> None:
+        self._cursor.release()
+        self._pump()
+
+    def _pump(self) -> None:
+        while not self._paused and self.state == self.STATE_OPEN:
+            try:
+                event = self._cursor.take()
+            except RingMovedOn:
+                self._write(to_wire([frames.RESET]))
+                continue
+            if event is None:
+                return
+            self._write(event.wire)
+
+    def _answer(self, text: bytes) -> None:
+        if self._paused:
+            self._unread_answers += 1
+            if self._unread_answers > MAX_UNREAD_ANSWERS:
+                _log.info("a browser asks but does not read: dropped")
+                self.dropConnection(abort=True)
+                return
+        self._write(to_wire([text]))
+
+    def _write(self, wire: bytes) -> None:
+        # transport.write may call pauseProducing at once.
+        if self.state == self.STATE_OPEN:
+            assert self.transport is not None
+            self.transport.write(wire)

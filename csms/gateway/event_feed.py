@@ -1,0 +1,208 @@
+"""Keeps the event ring filled: from the gateway's own queue, and from the stream with what that queue missed.
+
+The own queue exists only while this process is connected. So at the start, and after every lost connection, the
+stream tells what happened meanwhile; until it has, the queue's messages wait, unacked, so that the order stays right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from csms.coroutines import spawn
+from csms.domain import topology
+from csms.domain.messages import BadMessage, Notification, decode_notification
+from csms.gateway.events import EventRing
+from csms.ports import Broker, BrokerError, BrokerState, Consumer, Delivery
+
+PREFILL = timedelta(minutes=10)
+"""How far back the first look at the stream goes."""
+OVERLAP = timedelta(seconds=60)
+"""After a lost connection the stream is read from this long before: the loss is noticed late, clocks differ."""
+IDLE_S = 1.0
+"""The stream has told everything when it was quiet for this long."""
+LONGEST_READING_S = 10.0
+RETRY_S = 1.0
+PREFETCH = 1000
+
+_log = Logger(namespace="csms.gateway")
+
+
+class EventFeed:
+    """Fills ``ring`` from ``start`` to ``stop``."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        gateway: str,
+        ring: EventRing,
+        *,
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._broker = broker
+        self._queue = topology.gateway_events_queue(gateway)
+        self._ring = ring
+        self._clock = clock
+        self._now = now
+        self._consumer: Consumer | None = None
+        self._running: Deferred[None] | None = None
+        self._held: list[Delivery] | None = []
+        self._held_ids: set[str] = set()
+        self._lost_at: datetime | None = None
+        self._loss: Deferred[None] | None = None
+        self._ready: Deferred[None] = Deferred()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the ring was filled once since the start."""
+        return self._ready.called
+
+    async def when_ready(self) -> None:
+        """Wait until ``ready``."""
+        waiter: Deferred[None] = Deferred()
+        self._ready.addCallback(waiter.callback)
+        await waiter
+
+    def start(self) -> None:
+        """Begin; returns at once, whatever the broker does."""
+        self._broker.on_state(self._state_changed)
+        self._running = spawn(self._run(), "event feed")
+
+    async def stop(self) -> None:
+        """Take nothing more."""
+        if self._running is not None:
+            self._running.cancel()
+            self._running = None
+        if self._consumer is not None:
+            await self._consumer.cancel()
+
+    async def _run(self) -> None:
+        since = self._now() - PREFILL
+        await self._subscribe()
+        while True:
+            self._lost_at = None
+            await self._fill(since)
+            if not self.ready:
+                self._ready.callback(None)
+            since = await self._lost() - OVERLAP
+            self._held = []
+            await self._broker.when_up()
+
+    async def _subscribe(self) -> None:
+        while self._consumer is None:
+            await self._broker.when_up()
+            try:
+                await self._broker.declare_private(self._queue)
+                await self._broker.bind(self._queue, topology.EVENTS_EXCHANGE, topology.ALL_NOTIFICATIONS)
+                self._consumer = await self._broker.consume(self._queue, self._delivered, prefetch=PREFETCH)
+            except BrokerError as error:
+                _log.warn("no events for browsers yet: {reason}", reason=str(error))
+                await deferLater(self._clock, RETRY_S)
+
+    async def _lost(self) -> datetime:
+        """Wait until the connection to the broker is lost; when that was."""
+        if self._lost_at is None:
+            self._loss = Deferred()
+            await self._loss
+        assert self._lost_at is not None
+        return self._lost_at
+
+    def _state_changed(self, state: BrokerState) -> None:
+        if state is BrokerState.DOWN and self._consumer is not None:
+            self._lost_at = self._lost_at or self._now()
+            if self._loss is not None:
+                loss, self._loss = self._loss, None
+                loss.callback(None)
+
+    async def _fill(self, since: datetime) -> None:
+        """Read the stream from ``since``, then let the held deliveries follow."""
+        reading = StreamReading(self._clock, self._take_from_stream)
+        try:
+            complete = await reading.run(self._broker, since)
+        except BrokerError as error:
+            _log.warn("the stream of events cannot be read: {reason}", reason=str(error))
+            complete = False
+        if not complete:
+            self._ring.break_off()
+        held, self._held = self._held or [], None
+        self._held_ids.clear()
+        for delivery in held:
+            self._delivered(delivery)
+
+    def _take_from_stream(self, delivery: Delivery) -> bool:
+        """Append an event of the stream; true when the held deliveries go on from here."""
+        notification = _notification(delivery)
+        if notification is not None:
+            self._ring.append(notification)
+        delivery.ack()
+        return notification is not None and notification.event_id in self._held_ids
+
+    def _delivered(self, delivery: Delivery) -> None:
+        notification = _notification(delivery)
+        if notification is not None and self._held is not None:
+            self._held.append(delivery)
+            self._held_ids.add(notification.event_id)
+            return
+        if notification is not None:
+            self._ring.append(notification)
+        delivery.ack()
+
+
+class StreamReading:
+    """One reading of the stream, from a moment in the past until nothing new comes."""
+
+    def __init__(self, clock: IReactorTime, take: Callable[[Delivery], bool]) -> None:
+        self._clock = clock
+        self._take = take
+        self._ended: Deferred[bool] = Deferred()
+        self._idle: IDelayedCall | None = None
+
+    async def run(self, broker: Broker, since: datetime) -> bool:
+        """Hand what the stream has to ``take``, until that returns true or the stream is quiet.
+
+        False when there was too much to read in time. Raises :class:`~csms.ports.BrokerError`.
+        """
+        deadline = self._clock.callLater(LONGEST_READING_S, self._end, False)
+        try:
+            consumer = await broker.consume(topology.EVENTS_STREAM, self._delivered, prefetch=PREFETCH, since=since)
+            self._still_busy()
+            try:
+                return await self._ended
+            finally:
+                await consumer.cancel()
+        finally:
+            for timer in (deadline, self._idle):
+                if timer is not None and timer.active():
+                    timer.cancel()
+
+    def _delivered(self, delivery: Delivery) -> None:
+        if self._ended.called:
+            delivery.ack()
+            return
+        self._still_busy()
+        if self._take(delivery):
+            self._end(True)
+
+    def _still_busy(self) -> None:
+        if self._idle is None:
+            self._idle = self._clock.callLater(IDLE_S, self._end, True)
+        elif self._idle.active():
+            self._idle.reset(IDLE_S)
+
+    def _end(self, complete: bool) -> None:
+        if not self._ended.called:
+            self._ended.callback(complete)
+
+
+def _notification(delivery: Delivery) -> Notification | None:
+    try:
+        return decode_notification(delivery.message.body)
+    except BadMessage as error:
+        _log.warn("an event that cannot be read: {reason}", reason=str(error), message_id=delivery.message.message_id)
+        return None

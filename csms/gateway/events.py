@@ -1,0 +1,142 @@
+"""The notifications of the last while, in order, for browsers to follow and to resume from. Pure.
+
+Every event has a position: 0, 1, 2 ... since the process started. A browser is a cursor into the ring, so that a
+slow one costs no memory, and one that comes back needs only the id of the last event that it saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from csms.domain.messages import Notification, NotificationType
+
+SPECIFIC_EVENTS = {
+    NotificationType.CHARGING_STARTED: "charging:started",
+    NotificationType.CHARGING_STOPPED: "charging:stopped",
+    NotificationType.CHARGER_STATUS_CHANGED: "charger:status:changed",
+}
+"""Notifications that browsers also get under a name of their own."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def event_texts(notification: Notification) -> list[bytes]:
+    """The JSON texts that tell a browser of ``notification``: the generic one, then the specific one, if any."""
+    fields = {
+        "type": notification.type,
+        "chargerId": notification.charger_id,
+        "deviceId": notification.device_id,
+        "data": notification.data,
+        "timestamp": notification.timestamp,
+        "id": notification.event_id,
+    }
+    names = ["notification"]
+    if notification.type in SPECIFIC_EVENTS:
+        names.append(SPECIFIC_EVENTS[notification.type])
+    return [_encode({"event": name, **fields}) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A notification as browsers get it. ``wire`` is what goes to their sockets, made once for all of them."""
+
+    id: str
+    type: str
+    device_id: str
+    wire: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a browser wants to see; None: everything."""
+
+    chargers: frozenset[str] | None = None
+    types: frozenset[str] | None = None
+
+    def wants(self, event: Event) -> bool:
+        """Whether the event goes to the browser."""
+        return (self.chargers is None or event.device_id in self.chargers) and (
+            self.types is None or event.type in self.types
+        )
+
+
+class EventRing:
+    """The newest events, at most ``kept`` of them and at most ``max_bytes`` on the wire."""
+
+    def __init__(
+        self, kept: int, to_wire: Callable[[list[bytes]], bytes], *, max_bytes: int = 64 * 1024 * 1024
+    ) -> None:
+        self._kept = kept
+        self._max_bytes = max_bytes
+        self._to_wire = to_wire
+        self._events: dict[int, Event] = {}
+        self._positions: dict[str, int] = {}
+        self._seen: dict[str, None] = {}
+        self._bytes = 0
+        self._listeners: set[Callable[[], None]] = set()
+        self.begin = 0
+        """Position of the oldest event."""
+        self.end = 0
+        """Position that the next event will get."""
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __getitem__(self, position: int) -> Event:
+        """The event at ``position``: begin <= position < end."""
+        return self._events[position]
+
+    def position(self, event_id: str) -> int | None:
+        """Where the event stands; None when it was never here or is gone."""
+        return self._positions.get(event_id)
+
+    def append(self, notification: Notification) -> bool:
+        """Add the newest event and tell the listeners; False when it was here before (brokers deliver twice)."""
+        if notification.event_id in self._seen:
+            return False
+        self._remember(notification.event_id)
+        wire = self._to_wire(event_texts(notification))
+        self._events[self.end] = Event(notification.event_id, notification.type, notification.device_id, wire)
+        self._positions[notification.event_id] = self.end
+        self._bytes += len(wire)
+        self.end += 1
+        while len(self._events) > self._kept or (self._bytes > self._max_bytes and len(self._events) > 1):
+            self._drop_oldest()
+        self._tell()
+        return True
+
+    def break_off(self) -> None:
+        """Forget all events because some were missed: whoever stands anywhere in the ring finds it moved on."""
+        self._events.clear()
+        self._positions.clear()
+        self._bytes = 0
+        self.end += 1
+        self.begin = self.end
+        self._tell()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every change."""
+        self._listeners.add(listener)
+
+    def unlisten(self, listener: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        self._listeners.discard(listener)
+
+    def _remember(self, event_id: str) -> None:
+        # Longer than the events themselves: after a lost connection the stream repeats the last minute.
+        self._seen[event_id] = None
+        if len(self._seen) > 4 * self._kept:
+            del self._seen[next(iter(self._seen))]
+
+    def _drop_oldest(self) -> None:
+        oldest = self._events.pop(self.begin)
+        self._positions.pop(oldest.id)
+        self._bytes -= len(oldest.wire)
+        self.begin += 1
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
