@@ -1,0 +1,77 @@
+# make run, make test, make lint: nothing else has to be installed first but Python >= 3.11 (and Debian's packages for
+# the tests, which `make test` fetches). Everything lands in .venv/, var/, console/node_modules/ and csms/console_dist/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+CONSOLE := csms/console_dist/index.html
+CONSOLE_SOURCES := $(shell find console/src console/public console/*.html console/*.json console/*.ts -type f)
+# How many test processes at once; each may start services of its own.
+JOBS ?= 2
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+.PHONY: run
+run: $(VENV)/.csms $(CONSOLE) ## csms and simulated chargers on this machine, until Ctrl-C
+	@tools/run
+
+.PHONY: test
+test: $(VENV)/.test $(CONSOLE) ## all tests, with real RabbitMQ, PostgreSQL and browser
+	@tools/install_servers
+	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile
+
+.PHONY: lint
+lint: $(VENV)/.lint console/node_modules/.package-lock.json ## style, types, layers, console, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	tools/npm run check
+	if [ -f docs/conf.py ]; then $(BIN)/sphinx-build -q -W docs docs/_build/html; fi
+
+.PHONY: console
+console: $(CONSOLE) ## build the operator's web console
+
+.PHONY: docs
+docs: $(VENV)/.lint ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -q -W docs docs/_build/html
+
+.PHONY: bench
+bench: $(VENV)/.test ## all benchmarks; JSON on standard output
+	@if [ -d bench ]; then for file in bench/[a-z]*.py; do $(BIN)/python "$$file"; done; \
+	else echo "There are no benchmarks yet." >&2; exit 1; fi
+
+.PHONY: clean
+clean: ## remove what was built; var/ with its database stays
+	rm -rf $(VENV) console/node_modules csms/console_dist docs/_build build dist *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache twisted/plugins/dropin.cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	python=$$(tools/find_python) && "$$python" -m venv $(VENV)
+
+$(VENV)/.csms: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.csms
+	$(PIP) --editable .[test]
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.csms
+	$(PIP) --editable .[test,lint,docs]
+	@touch $@
+
+console/node_modules/.package-lock.json: console/package-lock.json $(VENV)/bin/python
+	tools/npm ci --no-audit --no-fund
+	@touch $@
+
+$(CONSOLE): console/node_modules/.package-lock.json $(CONSOLE_SOURCES)
+	tools/npm run build
+	@touch $@
