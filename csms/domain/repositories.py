@@ -34,6 +34,10 @@ class Chargers(Protocol):
 
     def by_device_id(self, device_id: str) -> Charger | None: ...
 
+    def device_ids(self, charger_ids: Iterable[int]) -> Mapping[int, str]:
+        """The OCPP identities of these chargers, in one query; those that were removed are left out."""
+        ...
+
     def add(self, charger: Charger) -> Charger:
         """Write a new charger at once, so that it has its ``id``; the existing one when ``device_id`` is taken."""
         ...
