@@ -25,7 +25,7 @@ HANDSHAKES = Counter(
 )
 MESSAGES = Counter(
     "csms_messages",
-    "CALLs of chargers, by action and what became of them: answered, refused, silent.",
+    "CALLs of chargers, by action and what became of them: answered, refused, replayed, silent, passed_on, lost.",
     ["action", "outcome"],
     registry=REGISTRY,
 )
@@ -40,6 +40,21 @@ ANSWER_SECONDS = Histogram(
     registry=REGISTRY,
 )
 CLOSED = Counter("csms_charger_closes", "Connections of chargers closed, by code.", ["code"], registry=REGISTRY)
+TAKEOVERS = Counter(
+    "csms_takeovers",
+    "Connections that a newer one of the same charger displaced, by kind: displaced; flapping, if very young.",
+    ["kind"],
+    registry=REGISTRY,
+)
+REPLIES_DROPPED = Counter(
+    "csms_replies_dropped",
+    "Workers' decisions that nobody waited for, by reason: late, other_connection, unreadable.",
+    ["reason"],
+    registry=REGISTRY,
+)
+ANSWER_FAULTS = Counter(
+    "csms_answer_faults", "Answers of ours that broke their schema: each is a bug.", registry=REGISTRY
+)
 
 # --- browsers -------------------------------------------------------------------------------------------------------
 
@@ -84,6 +99,18 @@ DELIVERIES = Counter(
 )
 BATCH_RETRIES = Counter(
     "csms_batch_retries", "Tries of a batch that failed, by reason.", ["queue", "reason"], registry=REGISTRY
+)
+HANDLED = Counter(
+    "csms_handled_messages",
+    "Messages of chargers in the OCPP worker, by action and what became of them: done, repeated, refused.",
+    ["action", "outcome"],
+    registry=REGISTRY,
+)
+OUTBOX_UNCONFIRMED = Gauge(
+    "csms_outbox_unconfirmed", "Notifications of this process that the broker has yet to confirm.", registry=REGISTRY
+)
+OUTBOX_LEFT_BEHIND = Counter(
+    "csms_outbox_left_behind", "Notifications published later, from the outbox, by a sweep.", registry=REGISTRY
 )
 WEBHOOKS = Counter("csms_webhooks", "Webhook posts, by target and outcome.", ["webhook", "outcome"], registry=REGISTRY)
 
