@@ -1,4 +1,4 @@
-"""What a handler is: a plain function of one message and the unit of work."""
+"""What a handler is: a plain function of one call of a charger, which knows no reactor, no broker and no socket."""
 
 from __future__ import annotations
 
@@ -33,10 +33,6 @@ class Handled:
     notifications: list[Notification] = field(default_factory=list)
 
 
-Handler = Callable[[ChargerMessage, UnitOfWork, Policy], Handled]
-"""Runs in a database thread inside the batch's transaction. The clock is ``message.timestamp``."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerContext:
     """What a gateway knows when it answers a message by itself."""
@@ -68,3 +64,34 @@ class Notes:
                 data={name: value for name, value in data.items() if value is not None},
             )
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One message of a charger, and all that a handler may touch. The clock is ``received_at``."""
+
+    message: ChargerMessage
+    uow: UnitOfWork
+    policy: Policy
+    charger: Charger
+    notes: Notes
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return self.message.payload
+
+    @property
+    def received_at(self) -> datetime:
+        return self.message.timestamp
+
+    def tell(self, kind: str, **data: Any) -> None:
+        """Notify the world of ``kind``; fields that are None are left out."""
+        self.notes.add(kind, self.charger, **data)
+
+    def done(self, answer: dict[str, Any] | None = None) -> Handled:
+        """Handled, with what was told so far."""
+        return Handled(answer=answer, notifications=self.notes.list)
+
+
+Handler = Callable[[Call], Handled]
+"""Runs in a database thread inside the batch's transaction, and raises for nothing that a charger can send."""

@@ -1,0 +1,195 @@
+"""StartTransaction and StopTransaction of 1.6 (sections 4.8 and 4.10).
+
+Chargers repeat a start whose answer was lost, stop transactions that we never heard of (or 0, or -1), send both
+hours late, and get their fields wrong. Nothing of it is refused: energy has flowed, and what was said of it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+
+from csms.domain.authorization import Presented, id_tag_info, presented_16
+from csms.domain.energy import apply_readings, end_meter
+from csms.domain.handling import Call, Handled
+from csms.domain.model import Flag, Session, SessionState
+from csms.domain.payloads import MAX_EVSE_ID, MAX_INT, bounded, integer, mappings, number, text
+from csms.domain.samples import END, Reading, readings, take_samples
+from csms.domain.sessions import begin, end, place_of, running_at
+from csms.domain.times import DeviceTime, device_time
+
+LOCAL = "Local"
+"""The reason of a stop that gives none (1.6 section 6.49, 2.x E06)."""
+_RECENT = 50
+
+
+def start_transaction(call: Call) -> Handled:
+    """1.6 section 4.8: always a transaction id, also for a refused token: the charger decides what to do then."""
+    payload, sessions = call.payload, call.uow.sessions
+    moment = device_time(payload.get("timestamp"), call.received_at)
+    key = _key("start", call, moment, "connectorId", "idTag", "meterStart")
+    session = sessions.by_start_key(call.charger.id, key)
+    if session is not None and not moment.plausible and session.state is not SessionState.ACTIVE:
+        # A charger without a clock says the same at every start: this is another one.
+        key, session = f"{key}:{call.message.message_id}", None
+    if session is None:
+        connector_id = bounded(integer(payload, "connectorId"), MAX_EVSE_ID)
+        session = sessions.add(
+            Session(
+                charger_id=call.charger.id,
+                transaction_id=str(_new_transaction_id(call)),
+                start_key=key,
+                ocpp_version=call.message.ocpp_version,
+                evse_id=connector_id,
+                connector_id=connector_id,
+                started_at=moment.at,
+                start_received_at=call.received_at,
+                meter_start_wh=number(payload.get("meterStart")),
+                reservation_id=integer(payload, "reservationId"),
+                flags=_flags(call, moment),
+            )
+        )
+        begin(call, session, presented_16(payload))
+    record = call.uow.id_tokens.get(session.id_token) if session.id_token else None
+    return call.done(
+        {
+            "transactionId": int(session.transaction_id or 0),
+            "idTagInfo": id_tag_info(session.authorization_status, record),
+        }
+    )
+
+
+def stop_transaction(call: Call) -> Handled:
+    """1.6 section 4.10. The first stop of a session wins; one for an unknown transaction is kept as an orphan."""
+    moment = device_time(call.payload.get("timestamp"), call.received_at)
+    transaction_id = integer(call.payload, "transactionId")
+    session = None
+    if transaction_id is not None and transaction_id > 0:
+        session = call.uow.sessions.by_transaction(call.charger.id, str(transaction_id))
+    if session is None:
+        session = _only_candidate(call, moment, transaction_id)
+    if session is None:
+        _keep_orphan(call, moment)
+    elif session.state is not SessionState.ENDED:
+        found = _take_transaction_data(call, session)
+        session.flags |= _flags(call, moment)
+        session.stop_id_token = presented_16(call.payload).token
+        apply_readings(session, found)
+        end(
+            call,
+            session,
+            at=moment.at,
+            reason=text(call.payload, "reason", 40) or LOCAL,
+            meter_stop_wh=_meter_stop(call, found),
+        )
+    return call.done()
+
+
+def _only_candidate(call: Call, moment: DeviceTime, transaction_id: int | None) -> Session | None:
+    """The session that a stop without a usable id must mean; None when that would be a guess.
+
+    Some chargers never learn the id (the start's answer was lost, or the start was made offline) and stop 0 or -1.
+    An id that is a positive number but not ours may be another backend's: then the token has to match, too.
+    """
+    running = running_at(call)
+    if len(running) != 1:
+        return None
+    session, presented = running[0], presented_16(call.payload)
+    meter_stop = number(call.payload.get("meterStop"))
+    if session.started_at > moment.at or not _may_stop(session, presented, transaction_id):
+        return None
+    if meter_stop is not None and session.meter_start_wh is not None and meter_stop < session.meter_start_wh:
+        return None
+    session.reported_transaction_id = _reported_id(call)
+    return session
+
+
+def _may_stop(session: Session, presented: Presented, transaction_id: int | None) -> bool:
+    if presented.token:
+        return presented.token.casefold() == session.id_token.casefold()
+    return transaction_id is None or transaction_id <= 0
+
+
+def _keep_orphan(call: Call, moment: DeviceTime) -> None:
+    sessions, key = call.uow.sessions, _key("stop", call, moment, "transactionId", "idTag", "meterStop")
+    if sessions.by_start_key(call.charger.id, key) is not None or _is_repeat_of_attached(call, moment):
+        return
+    session = sessions.add(
+        Session(
+            charger_id=call.charger.id,
+            transaction_id=None,
+            reported_transaction_id=_reported_id(call),
+            start_key=key,
+            ocpp_version=call.message.ocpp_version,
+            state=SessionState.ENDED,
+            stop_id_token=presented_16(call.payload).token,
+            started_at=moment.at,
+            start_received_at=call.received_at,
+            stopped_at=moment.at,
+            stop_received_at=call.received_at,
+            stop_reason=text(call.payload, "reason", 40) or LOCAL,
+            flags=_flags(call, moment) | {Flag.ORPHAN},
+        )
+    )
+    found = _take_transaction_data(call, session)
+    session.started_at = min([moment.at, *(reading.at for reading in found)])
+    apply_readings(session, found)
+    end_meter(session, _meter_stop(call, found))
+
+
+def _is_repeat_of_attached(call: Call, moment: DeviceTime) -> bool:
+    """Whether this stop without a usable id has ended its session before."""
+    reported, meter_stop = _reported_id(call), number(call.payload.get("meterStop"))
+    recent = call.uow.sessions.page(charger_id=call.charger.id, limit=_RECENT)
+    return any(
+        session.state is SessionState.ENDED
+        and session.transaction_id is not None
+        and session.reported_transaction_id == reported
+        and session.meter_stop_wh == meter_stop
+        and (session.stopped_at == moment.at or not moment.plausible)
+        for session in recent
+    )
+
+
+def _take_transaction_data(call: Call, session: Session) -> list[Reading]:
+    taken = take_samples(mappings(call.payload, "transactionData"), call.message, place_of(session))
+    call.uow.sessions.add_samples(taken.samples)
+    session.flags |= taken.flags - {Flag.OFFLINE}  # they are as old as the session, which is nothing odd
+    return readings(taken.samples)
+
+
+def _meter_stop(call: Call, found: list[Reading]) -> float | None:
+    told = number(call.payload.get("meterStop"))
+    if told is not None:
+        return told
+    return next((reading.register_wh for reading in reversed(found) if reading.context == END), None)
+
+
+def _flags(call: Call, moment: DeviceTime) -> set[str]:
+    return {*moment.flags, Flag.SCHEMA_FAULT} if call.message.fault else set(moment.flags)
+
+
+def _reported_id(call: Call) -> str:
+    return text(call.payload, "transactionId", 36) or "none"
+
+
+def _key(kind: str, call: Call, moment: DeviceTime, *fields: str) -> str:
+    """The business key: what a charger says again when it repeats itself, whatever its message ids are."""
+    time = moment.at.isoformat() if moment.plausible else call.payload.get("timestamp")
+    said = [kind, time, *(call.payload.get(field) for field in fields)]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _new_transaction_id(call: Call) -> int:
+    """Positive, 31 bits, new for this charger, and not to be guessed by another.
+
+    Drawn from the message's random id instead of a random generator, so that a transaction that is tried again draws
+    the same.
+    """
+    for attempt in itertools.count():
+        seed = f"{call.message.message_id}:{call.charger.id}:{attempt}"
+        drawn = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) & MAX_INT
+        if drawn and call.uow.sessions.by_transaction(call.charger.id, str(drawn)) is None:
+            return drawn
+    raise AssertionError("unreachable")
