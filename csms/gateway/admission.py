@@ -1,0 +1,191 @@
+"""Who is let in, decided before the WebSocket is opened.
+
+========================================  ======================================================================
+the charger                               is answered
+========================================  ======================================================================
+wrong, malformed or foreign credentials   401; an unknown identity looks the same, in status and in time
+none, though its password is stored       401
+none stored, ``require_password``         401
+rejected by the operator                  403, after its credentials were found right
+unknown, ``unknown_chargers = reject``    401; 404 when passwords are not required, as the specification has it
+unknown, ``accept`` or ``pending``        let in and written down, with the password that it presented, if any
+failing too often                         429, for this identity from this address; see below
+the database away, nothing remembered     503
+========================================  ======================================================================
+
+Failures are counted for (identity, address), so that nobody can lock a charger out from elsewhere, nor one of its
+neighbours behind the same address. An address with very many failures is not banned either: it may no longer make
+us ask the database, and chargers that are remembered get in as before.
+
+Sources: OCPP-J 1.6 section 3.1.2 and Security Whitepaper A00; OCPP 2.x part 4 section 3 and part 2 A00.FR.201-207.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass
+
+from twisted.logger import Logger
+
+from csms.config.settings import GatewaySettings, UnknownChargers
+from csms.domain import credentials
+from csms.domain.model import Charger, Registration
+from csms.gateway.clock import Clock, utc
+from csms.gateway.directory import Directory, Known
+from csms.gateway.handshake import basic_credentials
+from csms.gateway.throttle import Throttle
+from csms.ports import DatabaseError
+
+FAILURES_PER_MINUTE = 10
+FAILURES_PER_ADDRESS_AND_MINUTE = 300
+ENROLMENTS_PER_ADDRESS_AND_MINUTE = 1000
+RECHECK_S = 2.0
+"""A password that does not fit a remembered one older than this is compared with the database's: it may be new."""
+
+_NOBODYS = credentials.hash_password(credentials.generate_password())
+_log = Logger(namespace="csms.gateway")
+
+
+class Refusal(Exception):  # noqa: N818 - it names the answer
+    """The handshake ends with this HTTP status."""
+
+    def __init__(self, status: int, reason: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.retry_after_s = math.ceil(retry_after_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A charger that may come in."""
+
+    device_id: str
+    charger_id: int
+    registration: Registration
+
+
+class Admission:
+    """Credentials, registration and the throttle of failures."""
+
+    def __init__(self, settings: GatewaySettings, directory: Directory, clock: Clock) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._clock = clock
+        self._failures = Throttle(limit=FAILURES_PER_MINUTE, window_s=60.0)
+        self._address_failures = Throttle(limit=FAILURES_PER_ADDRESS_AND_MINUTE, window_s=60.0)
+        self._enrolments = Throttle(limit=ENROLMENTS_PER_ADDRESS_AND_MINUTE, window_s=60.0)
+
+    async def admit(self, device_id: str, authorization: str | None, address: str) -> Identity:
+        """Let a charger in or raise :class:`Refusal`. ``address``: where it connects from."""
+        now = self._clock.seconds()
+        network = _network(address)
+        pair = f"{network} {device_id}"
+        wait_s = self._failures.blocked_for_s(pair, now)
+        if wait_s:
+            raise Refusal(429, "Too many failed attempts", retry_after_s=wait_s)
+        crowd_s = self._address_failures.blocked_for_s(network, now)
+        try:
+            presented = self._presented(device_id, authorization)
+            known = await self._directory.find(device_id, ask=not crowd_s)
+            if known is None:
+                known = await self._enrol(device_id, presented, network)
+            await self._verify(device_id, known, presented, ask=not crowd_s)
+        except DatabaseError as error:
+            if crowd_s:
+                raise Refusal(429, "Too many failed attempts", retry_after_s=crowd_s) from error
+            raise Refusal(503, "Try again later", retry_after_s=10) from error
+        except Refusal as refusal:
+            if refusal.status in {401, 404}:
+                self._failures.failed(pair, now)
+                self._address_failures.failed(network, now)
+                _log.info(
+                    "charger {charger} from {address} refused: {reason}",
+                    charger=device_id,
+                    address=address,
+                    reason=str(refusal),
+                )
+            raise
+        self._failures.forget(pair)
+        if known.registration is Registration.REJECTED:
+            raise Refusal(403, "This charger is rejected")
+        return Identity(device_id, known.charger_id, known.registration)
+
+    async def registration(self, device_id: str) -> Registration | None:
+        """The charger's registration as of now or some seconds ago; None when it cannot be had."""
+        try:
+            known = await self._directory.find(device_id)
+        except DatabaseError:
+            return None
+        return known.registration if known is not None else None
+
+    def _presented(self, device_id: str, authorization: str | None) -> bytes | None:
+        """The password that the charger presents; None when it presents nothing."""
+        if authorization is None:
+            return None
+        pair = basic_credentials(authorization)
+        if pair is None or pair[0] != device_id.encode():
+            raise _unauthorized()
+        return pair[1]
+
+    async def _verify(self, device_id: str, known: Known, presented: bytes | None, *, ask: bool) -> None:
+        if not known.password_hash:
+            if self._settings.require_password:
+                raise _unauthorized()
+            return
+        if presented is None:
+            raise _unauthorized()
+        if credentials.verify(known.password_hash, presented):
+            return
+        newer = await self._directory.find(device_id, fresh_s=RECHECK_S, ask=ask)
+        if newer is None or newer is known or not credentials.verify(newer.password_hash, presented):
+            raise _unauthorized()
+
+    async def _enrol(self, device_id: str, presented: bytes | None, network: str) -> Known:
+        """What becomes of a charger that nobody knows."""
+        policy, needs_password = self._settings.unknown_chargers, self._settings.require_password
+        if policy is UnknownChargers.REJECT:
+            credentials.verify(_NOBODYS, presented or b"")
+            raise _unauthorized() if needs_password else Refusal(404, "No such charger")
+        usable = presented is not None and _may_be_kept(presented)
+        if needs_password and not usable:
+            raise _unauthorized()
+        now = self._clock.seconds()
+        wait_s = self._enrolments.blocked_for_s(network, now)
+        if wait_s:
+            raise Refusal(429, "Too many new chargers", retry_after_s=wait_s)
+        self._enrolments.failed(network, now)
+        accepted = policy is UnknownChargers.ACCEPT
+        known = await self._directory.enrol(
+            Charger(
+                device_id=device_id,
+                registration=Registration.ACCEPTED if accepted else Registration.PENDING,
+                password_hash=credentials.hash_password(presented) if presented is not None and usable else "",
+                created_at=utc(self._clock),
+            )
+        )
+        _log.info("charger {charger} is new: {policy}", charger=device_id, policy=policy.value)
+        return known
+
+
+def _unauthorized() -> Refusal:
+    return Refusal(401, "Credentials needed")
+
+
+def _may_be_kept(password: bytes) -> bool:
+    """Whether an unknown charger's password is worth storing; a 1.6 key may be raw bytes."""
+    if password.isascii():
+        return not credentials.objection(password.decode())
+    return credentials.MIN_LENGTH <= len(password) <= credentials.MAX_LENGTH
+
+
+def _network(address: str) -> str:
+    """What counts as one address: an IPv4 address, or an IPv6 /64, which is what one customer has."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((parsed.packed, 64), strict=False))

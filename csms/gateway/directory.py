@@ -1,0 +1,148 @@
+"""What the database says about chargers, remembered: handshakes go on while it is away, and cannot wear it out.
+
+A lookup younger than ``FRESH_S`` is believed. An older one (up to ``STALE_S``) is used when the database does not
+answer, or not soon. Lookups of the same charger at the same time are one. Ids that nobody knows are remembered
+apart and shortly, so that a scan of ids displaces no real charger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from csms.coroutines import spawn
+from csms.domain.model import Charger, Registration
+from csms.domain.repositories import UnitOfWork
+from csms.gateway.clock import Clock, limit
+from csms.ports import Database, DatabaseError, DatabaseUnavailable
+
+FRESH_S = 30.0
+STALE_S = 24 * 3600.0
+UNKNOWN_FRESH_S = 5.0
+PATIENCE_S = 2.0
+"""How long a lookup may take before a stale answer is used instead."""
+MAX_KNOWN = 100_000
+MAX_UNKNOWN = 10_000
+MAX_LOOKUPS = 256
+"""Lookups at once; more are refused, as if the database were away."""
+
+_log = Logger(namespace="csms.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A charger as the database knew it at ``asked_at`` (the clock's seconds)."""
+
+    charger_id: int
+    registration: Registration
+    password_hash: str
+    asked_at: float
+
+
+class Directory:
+    """Chargers by deviceId."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._known: dict[str, Known] = {}
+        self._unknown: dict[str, float] = {}
+        self._lookups: dict[str, Deferred[bool | None]] = {}
+
+    async def find(self, device_id: str, *, fresh_s: float = FRESH_S, ask: bool = True) -> Known | None:
+        """The charger, or None when there is none. ``ask``: whether the database may be asked.
+
+        Raises DatabaseUnavailable when the answer is not remembered and cannot be had now.
+        """
+        known = self._known.get(device_id)
+        now = self._clock.seconds()
+        if known is not None and now - known.asked_at < (fresh_s if ask else STALE_S):
+            return known
+        if known is None and now - self._unknown.get(device_id, -STALE_S) < UNKNOWN_FRESH_S:
+            return None
+        if not ask:
+            raise DatabaseUnavailable("not asked")
+        usable = known is not None and now - known.asked_at < STALE_S
+        if await self._looked_up(device_id, patience_s=PATIENCE_S if usable else None):
+            return self._known.get(device_id)
+        if usable:
+            return known
+        raise DatabaseUnavailable("the charger cannot be looked up now")
+
+    async def enrol(self, charger: Charger) -> Known:
+        """Add a charger; who came first under this deviceId stays as it is. Raises DatabaseError."""
+
+        def work(uow: UnitOfWork) -> Charger:
+            return uow.chargers.add(charger)
+
+        return self._remember(charger.device_id, await self._database.transact(work, name="enrol charger"))
+
+    def _remember_unknown(self, device_id: str) -> None:
+        self._known.pop(device_id, None)
+        self._unknown.pop(device_id, None)
+        if len(self._unknown) >= MAX_UNKNOWN:
+            del self._unknown[next(iter(self._unknown))]
+        self._unknown[device_id] = self._clock.seconds()
+
+    def _remember(self, device_id: str, charger: Charger) -> Known:
+        self._known.pop(device_id, None)
+        self._unknown.pop(device_id, None)
+        if len(self._known) >= MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        known = self._known[device_id] = Known(
+            charger.id, charger.registration, charger.password_hash, self._clock.seconds()
+        )
+        return known
+
+    async def _looked_up(self, device_id: str, *, patience_s: float | None) -> bool:
+        """Look up, or join a lookup that runs; whether the answer is known now."""
+        lookup = self._lookups.get(device_id)
+        if lookup is None:
+            if len(self._lookups) >= MAX_LOOKUPS:
+                return False
+            lookup = spawn(self._look_up(device_id), "look up charger")
+            if not lookup.called:
+                self._lookups[device_id] = lookup
+                lookup.addCallback(self._landed, device_id)
+        mine = _branch(lookup)
+        if patience_s is not None:
+            limit(mine, patience_s, self._clock)
+        try:
+            return await mine is True
+        except defer.TimeoutError:
+            return False
+
+    def _landed(self, answered: bool | None, device_id: str) -> bool | None:
+        del self._lookups[device_id]
+        return answered
+
+    async def _look_up(self, device_id: str) -> bool:
+        def work(uow: UnitOfWork) -> Charger | None:
+            return uow.chargers.by_device_id(device_id)
+
+        try:
+            charger = await self._database.read(work, name="look up charger")
+        except DatabaseError as error:
+            _log.debug("cannot look up charger {charger}: {error}", charger=device_id, error=str(error))
+            return False
+        if charger is None:
+            self._remember_unknown(device_id)
+        else:
+            self._remember(device_id, charger)
+        return True
+
+
+def _branch(deferred: Deferred[bool | None]) -> Deferred[bool | None]:
+    """One more to wait for ``deferred``, which never fails; giving up leaves the others waiting."""
+    waiter: Deferred[bool | None] = Deferred()
+
+    def fire(result: bool | None) -> bool | None:
+        if not waiter.called:
+            waiter.callback(result)
+        return result
+
+    deferred.addCallback(fire)
+    return waiter

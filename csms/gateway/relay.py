@@ -1,0 +1,395 @@
+"""The way of one charger's messages: to the broker, wait for the confirm, answer. The heart of the promise.
+
+::
+
+    frame --> ocpp.Connection --> CallReceived --+--> answered from memory                          (Heartbeat)
+                                                 +--> publish --> confirmed --> answered            (facts)
+                                                 +--> publish --> worker --> Reply --> answered     (decisions)
+                                                 +--> no confirm, no decision in time --> silence, close 1013
+
+**What a charger saw answered is confirmed by the broker, or came from a worker that had committed it.** A failure of
+ours is never a CALLERROR: a 1.6 charger may throw a transaction's message away after a few of them. Silence and a
+closed socket make it offline in its own eyes, and it keeps its queue.
+
+The connection hands out one CALL at a time, so a charger's messages stay in its order whatever waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+from csms import metrics
+from csms.coroutines import spawn
+from csms.domain import topology
+from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, gateway_answer
+from csms.domain.handling import AnswerContext
+from csms.domain.messages import CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage, Reply
+from csms.gateway.admission import Identity
+from csms.gateway.clock import utc
+from csms.gateway.identifiers import new_id
+from csms.gateway.upstream import Upstream
+from csms.ocpp.connection import Connection
+from csms.ocpp.errors import ErrorCode
+from csms.ocpp.events import (
+    AnswerRefused,
+    CallReceived,
+    Event,
+    Flooded,
+    Ignored,
+    Refused,
+    Replayed,
+    SendReceived,
+    SendText,
+)
+from csms.ocpp.registration import Registration
+from csms.ocpp.schemas import NEVER_REFUSED
+from csms.ocpp.versions import Version
+from csms.ports import BrokerError
+
+GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
+"""WebSocket close codes: RFC 6455 section 7.4, and IANA's registry for the last."""
+
+SEEN_INTERVAL_S = 60.0
+"""A charger that only sends heartbeats is told of this often, so that it counts as seen."""
+_UNKNOWN = "unknown"
+
+_log = Logger(namespace="csms.gateway")
+
+
+class Socket(Protocol):
+    """The charger's WebSocket. Nothing here raises, whatever state it is in."""
+
+    def send_text(self, text: str) -> None: ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake."""
+        ...
+
+    def hold(self, full: bool) -> None:
+        """Stop reading, or go on: as much as may wait is waiting."""
+        ...
+
+
+class Relay:
+    """One charger's connection, from the open WebSocket to its end."""
+
+    __slots__ = (
+        "_awaited",
+        "_ended",
+        "_full",
+        "_identity",
+        "_ocpp",
+        "_shard",
+        "_socket",
+        "_told_at",
+        "_upstream",
+        "connection_id",
+        "device_id",
+        "opened_at",
+    )
+
+    def __init__(self, upstream: Upstream, socket: Socket, identity: Identity, version: Version) -> None:
+        now = upstream.clock.seconds()
+        self.device_id = identity.device_id
+        self.connection_id = new_id(int(now * 1000))
+        self.opened_at = now
+        self._upstream = upstream
+        self._socket = socket
+        self._identity = identity
+        self._shard = upstream.shard_of(identity.device_id)
+        self._told_at = now
+        self._awaited = ""
+        """Id of the message whose decision is awaited."""
+        self._full = False
+        self._ended = False
+        self._ocpp = Connection(
+            version,
+            registration=Registration(identity.registration.value),
+            max_queued_calls=upstream.settings.max_queued_calls,
+            max_queued_chars=upstream.settings.max_message_bytes,
+        )
+
+    # --- what the socket tells
+
+    def opened(self, remote: str) -> None:
+        """The WebSocket is open: this is the charger's connection now."""
+        version = self._ocpp.version
+        metrics.CONNECTIONS.labels(version.value).inc()
+        _log.info(
+            "charger {charger} connected with OCPP {version}",
+            charger=self.device_id,
+            version=version.value,
+            connection_id=self.connection_id,
+            remote=remote,
+        )
+        self._upstream.registry.add(self)
+        opened = {"remote": remote, "ocppVersion": version.value}
+        spawn(self._tell_opened(opened), "connection opened")
+
+    def received(self, data: bytes) -> None:
+        """A text frame arrived."""
+        if not self._ended:
+            self._heed(self._ocpp.receive(data))
+
+    def received_binary(self, length_bytes: int) -> None:
+        """A binary frame arrived."""
+        if not self._ended:
+            self._heed(self._ocpp.receive_binary(length_bytes))
+
+    def ended(self, code: int, reason: str) -> None:
+        """The connection is over, or we have just decided so: whatever still comes is not for it."""
+        if self._ended:
+            return
+        self._ended = True
+        self._ocpp.lost()
+        if self._awaited:
+            self._upstream.replies.forget(self._awaited)
+        self._upstream.registry.remove(self)
+        metrics.CONNECTIONS.labels(self._ocpp.version.value).dec()
+        metrics.CLOSED.labels(str(code) if 1000 <= code < 1016 else "other").inc()
+        _log.info(
+            "charger {charger} disconnected: {code} {reason}",
+            charger=self.device_id,
+            code=code,
+            reason=reason,
+            connection_id=self.connection_id,
+        )
+        spawn(self._tell_closed({"code": code, "reason": reason}), "connection closed")
+
+    # --- what the gateway tells
+
+    def displaced(self) -> None:
+        """The charger has a newer connection."""
+        self.close(POLICY_VIOLATION, "replaced by a newer connection")
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection from our side."""
+        if not self._ended:
+            self.ended(code, reason)
+            self._socket.close(code, reason)
+
+    # --- events of the connection
+
+    def _heed(self, events: Sequence[Event]) -> None:
+        while events:
+            following: list[Event] = []
+            for event in events:
+                match event:
+                    case SendText():
+                        self._send(event)
+                    case CallReceived():
+                        following += self._call(event)
+                    case _:
+                        self._note(event)
+            events = following
+        full = self._ocpp.should_pause
+        if full is not self._full:
+            self._full = full
+            self._socket.hold(full)
+
+    def _send(self, event: SendText) -> None:
+        if event.fault is not None:
+            metrics.ANSWER_FAULTS.inc()
+            _log.error(
+                "our answer to {charger} breaks its schema: {fault}",
+                charger=self.device_id,
+                fault=str(event.fault),
+                connection_id=self.connection_id,
+            )
+        self._socket.send_text(event.text)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Refused():
+                metrics.MESSAGES.labels(self._label(event.action), "refused").inc()
+                self._debug("CALL {unique_id} refused: {why}", event.unique_id, event.description)
+            case Replayed():
+                metrics.MESSAGES.labels(self._label(event.action), "replayed").inc()
+            case Ignored():
+                metrics.BAD_FRAMES.labels(event.why.value).inc()
+                self._debug("frame {unique_id} ignored: {why}", event.unique_id, f"{event.why.value} {event.detail}")
+            case SendReceived():
+                spawn(self._pass_on(event), "SEND")
+            case AnswerRefused():
+                metrics.BAD_FRAMES.labels("answer_refused").inc()
+                self._debug("our answer {unique_id} was refused: {why}", event.unique_id, event.description)
+            case Flooded():
+                self.close(POLICY_VIOLATION, "too many CALLs at once")
+            case _:
+                self._debug("{why} without a CALL of ours", "", type(event).__name__)
+
+    def _debug(self, text: str, unique_id: str, why: str) -> None:
+        _log.debug(text, charger=self.device_id, unique_id=unique_id, why=why, connection_id=self.connection_id)
+
+    def _label(self, action: str) -> str:
+        return action if (self._ocpp.version.value, action) in ACTIONS else _UNKNOWN
+
+    # --- a CALL
+
+    def _call(self, call: CallReceived) -> Sequence[Event]:
+        """Begin to deal with the CALL that was handed out; the events of an answer given at once."""
+        if self._upstream.stopping or self._ended:
+            return ()
+        who = answered_by(self._ocpp.version.value, call.action, call.payload)
+        if who is AnsweredBy.GATEWAY_MEMORY:
+            return self._answer_from_memory(call)
+        spawn(self._relay(call, decided=who is AnsweredBy.WORKER), "relay")
+        return ()
+
+    def _answer_from_memory(self, call: CallReceived) -> Sequence[Event]:
+        if self._upstream.clock.seconds() - self._told_at >= SEEN_INTERVAL_S:
+            spawn(self._pass_on(call), "last seen")
+        metrics.MESSAGES.labels(call.action, "answered").inc()
+        return self._ocpp.answer(call.unique_id, self._gateway_answer(call))
+
+    async def _relay(self, call: CallReceived, *, decided: bool) -> None:
+        try:
+            await self._publish_and_answer(call, decided=decided)
+        except Exception:
+            self._failed(call)
+
+    async def _publish_and_answer(self, call: CallReceived, *, decided: bool) -> None:
+        upstream = self._upstream
+        began = upstream.clock.seconds()
+        message_id = new_id(int(began * 1000))
+        expiration_s = None
+        if decided:
+            self._awaited = message_id
+            upstream.replies.expect(
+                message_id, self.connection_id, began, lambda reply: self._decided(call, reply, began)
+            )
+            if call.action not in NEVER_REFUSED:  # nobody waits for it later, and no session depends on it
+                expiration_s = upstream.settings.answer_deadline_s
+        try:
+            await self._publish(call, message_id, expiration_s=expiration_s)
+        except BrokerError as error:
+            if not decided or upstream.replies.forget(message_id):
+                self._give_up(call, f"not confirmed: {error}")
+            return
+        if decided:
+            return
+        if call.action == "BootNotification":
+            await self._look_at_registration()
+        if self._ended:
+            return
+        answer = self._gateway_answer(call)
+        metrics.ANSWER_SECONDS.labels("gateway").observe(upstream.clock.seconds() - began)
+        metrics.MESSAGES.labels(call.action, "answered").inc()
+        self._heed(self._ocpp.answer(call.unique_id, answer))
+
+    def _decided(self, call: CallReceived, reply: Reply | None, began: float) -> None:
+        """A worker has decided about ``call``; None: it did not in time."""
+        self._awaited = ""
+        if reply is None:
+            self._give_up(call, "no decision in time")
+            return
+        metrics.ANSWER_SECONDS.labels("worker").observe(self._upstream.clock.seconds() - began)
+        metrics.MESSAGES.labels(call.action, "answered" if reply.payload is not None else "refused").inc()
+        try:
+            if reply.payload is not None:
+                events = self._ocpp.answer(call.unique_id, reply.payload)
+            else:
+                code = ErrorCode.__members__.get(reply.error_code, ErrorCode.GENERIC_ERROR)
+                events = self._ocpp.answer_error(call.unique_id, code, reply.error_description)
+            self._heed(events)
+        except Exception:
+            self._failed(call)
+
+    def _failed(self, call: CallReceived) -> None:
+        """Log the exception that is being handled; the charger would wait for ever, so it is let go."""
+        _log.failure("{action} of {charger} failed", action=call.action, charger=self.device_id)
+        self.close(INTERNAL_ERROR, "internal error")
+
+    def _give_up(self, call: CallReceived, why: str) -> None:
+        """The charger gets no answer and keeps its message."""
+        metrics.MESSAGES.labels(call.action, "silent").inc()
+        _log.warn(
+            "no answer to {action} of {charger}: {why}",
+            action=call.action,
+            charger=self.device_id,
+            why=why,
+            unique_id=call.unique_id,
+            connection_id=self.connection_id,
+        )
+        self.close(TRY_AGAIN_LATER, "try again later")
+
+    async def _look_at_registration(self) -> None:
+        registration = await self._upstream.registration(self.device_id)
+        if registration is not None:
+            self._ocpp.registration = Registration(registration.value)
+
+    def _gateway_answer(self, call: CallReceived) -> dict[str, Any]:
+        upstream = self._upstream
+        context = AnswerContext(
+            now=utc(upstream.clock),
+            registration=self._ocpp.registration.value,
+            heartbeat_interval_s=upstream.settings.heartbeat_interval_s,
+        )
+        return gateway_answer(self._ocpp.version.value, call.action, context)
+
+    # --- to the broker
+
+    async def _publish(
+        self, event: CallReceived | SendReceived, message_id: str, *, expiration_s: float | None = None
+    ) -> None:
+        """Raises BrokerError."""
+        fault = event.fault if isinstance(event, CallReceived) else None
+        message = self._message(
+            message_id,
+            event.action,
+            event.payload,
+            raw_data=event.raw,
+            unique_id=event.unique_id,
+            fault=str(fault) if fault is not None else "",
+            cleaned=event.cleaned,
+        )
+        key = topology.message_key(event.action)
+        await self._upstream.publish(message, key, shard=self._shard, expiration_s=expiration_s)
+
+    async def _pass_on(self, event: CallReceived | SendReceived) -> None:
+        """Publish what needs no answer: it may be lost, and is counted then."""
+        outcome = "passed_on"
+        try:
+            await self._publish(event, new_id(self._now_ms()))
+        except BrokerError:
+            outcome = "lost"
+        metrics.MESSAGES.labels(event.action, outcome).inc()
+
+    async def _tell_opened(self, payload: dict[str, Any]) -> None:
+        message = self._message(new_id(self._now_ms()), CONNECTION_OPENED, payload)
+        try:
+            await self._upstream.publish(message, topology.CONNECTION_OPENED_KEY, shard=self._shard)
+        except BrokerError:
+            self.close(TRY_AGAIN_LATER, "try again later")
+
+    async def _tell_closed(self, payload: dict[str, Any]) -> None:
+        message = self._message(new_id(self._now_ms()), CONNECTION_CLOSED, payload)
+        try:
+            await self._upstream.publish(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
+        except BrokerError as error:
+            _log.warn("end of {charger}'s connection not told: {error}", charger=self.device_id, error=str(error))
+
+    def _message(self, message_id: str, kind: str, payload: dict[str, Any], **fields: Any) -> ChargerMessage:
+        upstream = self._upstream
+        self._told_at = upstream.clock.seconds()
+        return ChargerMessage(
+            device_id=self.device_id,
+            charger_id=self._identity.charger_id,
+            message_type=kind,
+            payload=payload,
+            timestamp=utc(upstream.clock),
+            message_id=message_id,
+            connection_id=self.connection_id,
+            ocpp_version=self._ocpp.version.value,
+            gateway=upstream.name,
+            **fields,
+        )
+
+    def _now_ms(self) -> int:
+        return int(self._upstream.clock.seconds() * 1000)
