@@ -57,7 +57,7 @@ def decode(data: str | bytes) -> Decoded:
     except RecursionError:
         raise JsonError(_TOO_DEEP) from None
     if "\\u" in text or not _is_plain(value):
-        return _cleaned(value, text)
+        return _cleaned(value, text, False)
     return Decoded(value, text, False)
 
 
@@ -106,7 +106,7 @@ def _decode_slowly(data: str | bytes) -> Decoded:
         raise JsonError(_TOO_DEEP) from None
     except ValueError as error:
         raise JsonError(str(error)) from None
-    return _cleaned(value, text)
+    return _cleaned(value, text, text != data if isinstance(data, str) else text.encode() != data)
 
 
 class _HugeInteger(str):
@@ -120,13 +120,13 @@ def _parse_int(digits: str) -> int | _HugeInteger:
     return int(digits) if len(digits) <= 20 else _HugeInteger(digits)
 
 
-def _cleaned(value: Any, text: str) -> Decoded:
+def _cleaned(value: Any, text: str, text_repaired: bool) -> Decoded:
     cleaner = _Cleaner()
     try:
         clean = cleaner.clean(value, 0)
     except JsonError as error:
         raise JsonError(error.reason, value) from None
-    return Decoded(clean, text, cleaner.changed or _REPLACEMENT in text)
+    return Decoded(clean, text, cleaner.changed or text_repaired)
 
 
 class _Cleaner:

@@ -103,12 +103,14 @@ def _validator(version: Version, action: str, response: bool) -> jsonschema_rs.V
 
 
 def _check(validator: jsonschema_rs.Validator, version: Version, payload: object) -> Fault | None:
-    if validator.is_valid(payload):
-        return None
     try:
+        if validator.is_valid(payload):
+            return None
         validator.validate(payload)
     except jsonschema_rs.ValidationError as error:
         return _fault(version, error)
+    except ValueError as error:  # only our own payloads: what was decoded from JSON is JSON
+        return Fault(ErrorCode.FORMAT_VIOLATION, "$", _short(f"not a JSON value: {error}"))
     return None
 
 
