@@ -1,0 +1,181 @@
+"""What every request passes before it is routed: security headers, the sign-in, the origin, the way to /events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import datetime
+from http import HTTPStatus
+from typing import Protocol
+
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from csms.api import pages
+from csms.api.access import SESSION_COOKIE, Access
+from csms.api.origins import Origins, is_loopback
+from csms.api.problems import Problem, problem_body
+from csms.api.requests import SECURITY_HEADERS, HttpRequest
+from csms.api.routes import html, unavailable, wants_page
+from csms.coroutines import spawn
+from csms.ports import DatabaseUnavailable
+
+EVENTS_PATH = b"/events"
+METRICS_PATH = b"/metrics"
+PUBLIC = re.compile(rb"/health(/live|/ready)?|/sign-in/([A-Za-z0-9_-]{1,128}|style\.css)")
+"""What is served without a sign-in, to the letter: a percent sign anywhere makes a path not public."""
+_SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+
+
+class BrowserEvents(Protocol):
+    """The WebSockets of browsers, on the other side of the upgrade."""
+
+    def unavailable(self) -> str:
+        """Why no browser can be taken now; empty when it can."""
+        ...
+
+    def upgrade(self, request: Request, session: str, expires_at: datetime) -> None:
+        """Take over the connection of ``request``, for somebody who is signed in until ``expires_at``."""
+        ...
+
+    def sessions(self) -> Collection[str]:
+        """The sign-ins that browsers are connected by."""
+        ...
+
+    def sign_out(self, session: str) -> None:
+        """Close the browsers of one sign-in."""
+        ...
+
+    async def close(self) -> None:
+        """Close all; return when they are gone."""
+        ...
+
+
+class Refused(Exception):  # noqa: N818
+    """The request ends here, with a page for people and a problem for programs."""
+
+    def __init__(self, status: HTTPStatus, page: bytes, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.page = page
+        self.detail = detail
+
+
+class Gate(Resource):
+    """The root of the site: lets a request through to ``routes`` or to ``events``, or refuses it."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(
+        self,
+        *,
+        routes: IResource,
+        events: BrowserEvents,
+        access: Access,
+        origins: Origins,
+        metrics_need_sign_in: bool,
+    ) -> None:
+        super().__init__()
+        self._routes = routes
+        self._events = events
+        self._access = access
+        self._origins = origins
+        self._metrics_need_sign_in = metrics_need_sign_in
+
+    def render(self, request: HttpRequest) -> int:
+        """Answers later: who is signed in stands in the database."""
+        for name, value in SECURITY_HEADERS.items():
+            request.setHeader(name, value)
+        spawn(self._admit(request), "HTTP request")
+        return NOT_DONE_YET
+
+    async def _admit(self, request: HttpRequest) -> None:
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        try:
+            answer = await self._check(request)
+        except Refused as refused:
+            answer = _refusal(request, refused)
+        except Problem as problem:
+            answer = problem_body(request, problem)
+        except DatabaseUnavailable:
+            answer = unavailable(request)
+        if gone:
+            return
+        if answer is None:
+            self._pass_on(request)
+        else:
+            request.write(answer)
+            request.finish()
+
+    async def _check(self, request: HttpRequest) -> bytes | None:
+        """None when the request may go on. Raises :class:`Refused`, :class:`Problem` or DatabaseUnavailable."""
+        public = PUBLIC.fullmatch(request.path) is not None or self._is_open_metrics(request)
+        if not public:
+            cookie = request.getCookie(SESSION_COOKIE.encode()) or b""
+            request.sign_in = await self._access.signed_in(cookie.decode("ascii", "replace"))
+            if request.sign_in is None:
+                detail = "not signed in, or the sign-in has ended; csms-admin sign-in-link makes a link to sign in"
+                raise Refused(HTTPStatus.UNAUTHORIZED, pages.SIGNED_OUT, detail)
+        if request.path == EVENTS_PATH:
+            self._check_upgrade(request)
+        elif request.method not in _SAFE_METHODS and not self._is_ours(request, without_origin=public):
+            raise Refused(HTTPStatus.FORBIDDEN, pages.FOREIGN, _FOREIGN)
+        return None
+
+    def _check_upgrade(self, request: HttpRequest) -> None:
+        if not self._origins.allows(_header(request, b"Origin"), _header(request, b"Host")):
+            raise Problem(HTTPStatus.FORBIDDEN, _FOREIGN)
+        if (_header(request, b"Upgrade") or "").lower() != "websocket" or request.method != b"GET":
+            request.setHeader(b"Upgrade", b"websocket")
+            raise Problem(HTTPStatus.UPGRADE_REQUIRED, "this URL speaks WebSocket only")
+        reason = self._events.unavailable()
+        if reason:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+    def _is_ours(self, request: HttpRequest, *, without_origin: bool) -> bool:
+        """Whether a request that changes something comes from one of our pages.
+
+        ``without_origin``: programs, which say nothing of an origin, may too, as there is no cookie to be misused.
+        """
+        origin, site = _header(request, b"Origin"), _header(request, b"Sec-Fetch-Site")
+        if origin is not None:
+            return self._origins.allows(origin, _header(request, b"Host"))
+        return site == "same-origin" or (site is None and without_origin)
+
+    def _is_open_metrics(self, request: HttpRequest) -> bool:
+        if request.path != METRICS_PATH:
+            return False
+        if not self._metrics_need_sign_in:
+            return True
+        # Behind a proxy of this machine everybody comes from loopback.
+        proxied = request.getHeader(b"X-Forwarded-For") or request.getHeader(b"Forwarded")
+        return not proxied and is_loopback(getattr(request.getClientAddress(), "host", ""))
+
+    def _pass_on(self, request: HttpRequest) -> None:
+        if request.path == EVENTS_PATH and request.sign_in is not None:
+            self._events.upgrade(request, request.sign_in.session, request.sign_in.expires_at)
+            return
+        answer = self._routes.render(request)
+        if isinstance(answer, bytes):  # Klein's word on a path that is no UTF-8
+            request.write(answer)
+            request.finish()
+
+
+_FOREIGN = (
+    "a page of another origin asks, or csms does not know this address as its own: "
+    "see public_url and allowed_origins in section [http] of tap.conf"
+)
+
+
+def _refusal(request: HttpRequest, refused: Refused) -> bytes:
+    if wants_page(request):
+        return html(request, refused.status, refused.page)
+    return problem_body(request, Problem(refused.status, refused.detail))
+
+
+def _header(request: HttpRequest, name: bytes) -> str | None:
+    """The value of a header; None when it is not there, no use when it is there twice."""
+    values = request.requestHeaders.getRawHeaders(name)
+    return None if not values else b",".join(values).decode("ascii", "replace")

@@ -1,0 +1,145 @@
+"""The JSON of /api/v1: camelCase, times in UTC. Made from the records; nothing secret is in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from csms.domain.model import Charger, Connector, Sample, Session, SessionSummary
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """A part of a listing. ``next`` is what ``after`` or ``before`` continues with; null at the end."""
+
+    items: list[T]
+    next: str | int | None
+
+
+class ConnectorView(msgspec.Struct, rename="camel"):
+    """A connector; 0/0 is the charger as a whole (OCPP 1.6)."""
+
+    evse_id: int
+    connector_id: int
+    status: str
+    error_code: str
+    info: str
+    vendor_error_code: str
+    status_at: datetime | None
+
+
+class ChargerView(msgspec.Struct, rename="camel"):
+    """A charging station with its connectors."""
+
+    id: int
+    device_id: str
+    registration: str
+    ocpp_version: str
+    vendor: str
+    model: str
+    serial_number: str
+    firmware_version: str
+    connected: bool
+    gateway: str
+    connected_at: datetime | None
+    disconnected_at: datetime | None
+    last_seen_at: datetime | None
+    booted_at: datetime | None
+    boot_reason: str
+    firmware_status: str
+    diagnostics_status: str
+    created_at: datetime | None
+    connectors: list[ConnectorView]
+
+
+class SessionView(msgspec.Struct, rename="camel"):
+    """A charging session. ``deviceId`` is empty when the charger was removed."""
+
+    id: int
+    charger_id: int
+    device_id: str
+    transaction_id: str | None
+    ocpp_version: str
+    state: str
+    charging_state: str
+    evse_id: int
+    connector_id: int
+    id_token: str
+    id_token_type: str
+    authorization_status: str
+    started_at: datetime
+    stopped_at: datetime | None
+    stop_reason: str
+    meter_start_wh: float | None
+    meter_stop_wh: float | None
+    energy_wh: float
+    power_w: float | None
+    soc_percent: float | None
+    flags: list[str]
+
+
+class SampleView(msgspec.Struct, rename="camel"):
+    """A measured value; ``rawValue`` is set when it was no number."""
+
+    sampled_at: datetime
+    measurand: str
+    phase: str
+    context: str
+    location: str
+    value: float | None
+    unit: str
+    raw_value: str
+
+
+class SummaryView(msgspec.Struct, rename="camel"):
+    """What a session came to."""
+
+    started_at: datetime
+    stopped_at: datetime
+    duration_s: float
+    energy_wh: float
+    average_power_w: float
+    peak_power_w: float | None
+    stop_reason: str
+
+
+class SessionDetail(SessionView, rename="camel"):
+    """A session with its summary (null until it has ended) and its first 1,000 samples."""
+
+    summary: SummaryView | None
+    samples: list[SampleView]
+
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+
+def _fields(view: type[V], record: object) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in view.__struct_fields__ if hasattr(record, name)}
+
+
+def charger_view(charger: Charger, connectors: Sequence[Connector]) -> ChargerView:
+    """``connectors``: the charger's own, in order."""
+    views = [ConnectorView(**_fields(ConnectorView, connector)) for connector in connectors]
+    return ChargerView(**_fields(ChargerView, charger), connectors=views)
+
+
+def session_view(session: Session, device_ids: Mapping[int, str]) -> SessionView:
+    """``device_ids``: identities by the chargers' keys."""
+    fields = _fields(SessionView, session) | {"flags": sorted(session.flags)}
+    return SessionView(**fields, device_id=device_ids.get(session.charger_id, ""))
+
+
+def session_detail(
+    session: Session, device_ids: Mapping[int, str], summary: SessionSummary | None, samples: Sequence[Sample]
+) -> SessionDetail:
+    """Everything there is of one session."""
+    view = session_view(session, device_ids)
+    return SessionDetail(
+        **msgspec.structs.asdict(view),
+        summary=None if summary is None else SummaryView(**_fields(SummaryView, summary)),
+        samples=[SampleView(**_fields(SampleView, sample)) for sample in samples],
+    )
