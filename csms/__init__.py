@@ -4,6 +4,7 @@ Layers, top to bottom (each imports only what stands below it):
 
 - ``tap``, ``admin``: the composition roots: twistd services and the command line.
 - ``gateway``, ``workers``, ``api``, ``simulator``, ``broker``, ``storage``: siblings that meet only through ports.
+- ``parts``: database and broker, made from the settings.
 - ``launch``: the settings as a program finds them where it is started.
 - ``config``, ``metrics``, ``coroutines``, ``logs``: what every part of a process shares.
 - ``ports``: the protocols between the siblings.

@@ -1,0 +1,160 @@
+"""The tree of commands of ``csms-admin`` and what ``--help`` says about them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from csms.admin import access, chargers, dead_letters, schema, tokens
+from csms.admin.output import Answer
+from csms.admin.site import Site
+from csms.config.descriptions import SettingDescription, describe
+
+Command = Callable[[Site, argparse.Namespace], Awaitable[Answer]]
+_SECTIONS = ("broker", "database", "http")
+
+_ABOUT = """\
+Looks after a csms installation: its chargers, the tokens that may charge, messages that could not be handled.
+
+It reads the same settings as the services: run it where tap.conf is, or name the file with -c.
+"""
+_EXAMPLES = """\
+examples:
+  csms-admin charger add CP001              let a charger in; prints its password
+  csms-admin token add 04A2B7C1 --note Ann  let a card charge
+  csms-admin dead-letter list               what could not be handled, and why
+  csms-admin sign-in-link                   a link into the console
+
+exit codes: 0 done, 1 not done, 2 wrong arguments or settings, 3 database or broker not reachable
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Parses to a namespace with ``command`` and the settings given as options, by their long names."""
+    root = _Parser(prog="csms-admin", description=_ABOUT, epilog=_EXAMPLES)
+    _add_common(root, config=None, json=False)
+    _add_settings(root)
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    _command(commands, "migrate", schema.migrate, "bring the database's tables up to date (services do it at start)")
+    _command(commands, "sign-in-link", access.sign_in_link, "a new one-time link into the console")
+    _add_charger_commands(_noun(commands, "charger", "charging stations that may connect"))
+    _add_token_commands(_noun(commands, "token", "cards and accounts that may charge"))
+    _add_dead_letter_commands(_noun(commands, "dead-letter", "messages that could not be handled"))
+    return root
+
+
+def setting_options(arguments: argparse.Namespace) -> dict[str, str]:
+    """The settings that were given as options."""
+    given = {setting.option: getattr(arguments, _attribute(setting)) for setting in _settings()}
+    return {option: value for option, value in given.items() if value is not None}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Keeps the line breaks of descriptions, and takes no abbreviated options: they could change their meaning."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **keywords)
+
+
+def _noun(commands: Any, name: str, about: str) -> Any:
+    noun = commands.add_parser(name, help=about, description=about.capitalize() + ".")
+    return noun.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _command(commands: Any, name: str, command: Command, about: str, more: str = "") -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=more
+    )
+    _add_common(parser, config=argparse.SUPPRESS, json=argparse.SUPPRESS)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, config: str | None, json: str | bool) -> None:
+    """Options that may stand before the command and behind it."""
+    file = "file with settings (default: tap.conf, if there is one)"
+    parser.add_argument("-c", "--config", metavar="FILE", default=config, help=file)
+    parser.add_argument("--json", action="store_true", default=json, help="answer in JSON, for scripts")
+
+
+def _add_charger_commands(commands: Any) -> None:
+    password = "file that holds the password (- is standard input); without it a random one is made and printed"
+    add = _command(
+        commands,
+        "add",
+        chargers.add,
+        "let a charger in",
+        "The charger then connects to ws://<gateway>/ocpp/<deviceId> with deviceId and password (HTTP Basic).",
+    )
+    add.add_argument("device_id", metavar="deviceId", help="the identity that stands at the end of the charger's URL")
+    add.add_argument("--password-file", metavar="FILE", help=password)
+    add.add_argument("--no-password", action="store_true", help="none (security profile 0): for closed networks only")
+    _command(commands, "list", chargers.list_all, "all chargers")
+    remove = _command(commands, "remove", chargers.remove, "let a charger in no more; its sessions stay")
+    remove.add_argument("device_id", metavar="deviceId")
+    change = _command(
+        commands,
+        "set-password",
+        chargers.set_password,
+        "give a charger another password",
+        "Gateways may take the old one for another half minute.",
+    )
+    change.add_argument("device_id", metavar="deviceId")
+    change.add_argument("--password-file", metavar="FILE", help=password)
+
+
+def _add_token_commands(commands: Any) -> None:
+    add = _command(commands, "add", tokens.add, "let a token charge")
+    add.add_argument("token", help="the id that chargers send, e.g. a card's UID")
+    add.add_argument("--type", default="", help="kind of token as in OCPP 2.x, e.g. ISO14443")
+    add.add_argument("--expires", metavar="TIME", help="until when it may charge, e.g. 2030-12-31T18:00:00Z")
+    add.add_argument("--group", default="", help="tokens of a group may stop each other's sessions")
+    add.add_argument("--max-sessions", type=_positive, metavar="N", help="how many sessions at once (default: any)")
+    add.add_argument("--note", default="", help="for people, e.g. whose it is")
+    _command(commands, "list", tokens.list_all, "all tokens")
+    for name, command, about in (
+        ("block", tokens.block, "let a token charge no more"),
+        ("unblock", tokens.unblock, "let a blocked token charge again"),
+    ):
+        _command(commands, name, command, about).add_argument("token")
+
+
+def _add_dead_letter_commands(commands: Any) -> None:
+    listing = _command(commands, "list", dead_letters.list_all, "the oldest dead letters")
+    listing.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most so many (default: 100)")
+    _command(commands, "show", dead_letters.show, "one dead letter with its body").add_argument("id")
+    for name, command, about in (
+        ("replay", dead_letters.replay, "send dead letters back to where they died, once the cause is mended"),
+        ("drop", dead_letters.drop, "forget dead letters for good"),
+    ):
+        choice = _command(commands, name, command, about)
+        choice.add_argument("ids", nargs="*", metavar="id")
+        choice.add_argument("--all", action="store_true", help="all of them")
+
+
+def _add_settings(root: argparse.ArgumentParser) -> None:
+    group = root.add_argument_group("settings", "The same as in tap.conf and in the environment.")
+    for setting in _settings():
+        group.add_argument(
+            f"--{setting.option}",
+            dest=_attribute(setting),
+            metavar="FILE" if setting.secret else "VALUE",
+            help=argparse.SUPPRESS if setting.section == "http" else setting.help.replace("%", "%%"),
+        )
+
+
+def _settings() -> list[SettingDescription]:
+    return [setting for setting in describe() if setting.section in _SECTIONS]
+
+
+def _attribute(setting: SettingDescription) -> str:
+    return f"setting_{setting.section}_{setting.key}"
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number

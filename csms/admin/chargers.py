@@ -1,0 +1,132 @@
+"""``csms-admin charger ...``: which charging stations belong to us, and their passwords."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from csms.admin.output import Answer, CommandError, table
+from csms.admin.site import Site, read_input
+from csms.domain.credentials import generate_password, hash_password, objection
+from csms.domain.model import Charger
+from csms.domain.repositories import UnitOfWork
+from csms.gateway.handshake import PATH, device_id_of
+
+_PAGE = 500
+
+
+async def add(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Let a charger in."""
+    device_id = _device_id(arguments.device_id)
+    password = "" if arguments.no_password else _password(arguments.password_file)
+
+    def work(uow: UnitOfWork) -> bool:
+        if uow.chargers.by_device_id(device_id) is not None:
+            return False
+        password_hash = hash_password(password) if password else ""
+        uow.chargers.add(Charger(device_id=device_id, password_hash=password_hash, created_at=site.now()))
+        return True
+
+    database = await site.database()
+    if not await database.transact(work, name="add charger"):
+        raise CommandError(f"charger {device_id} is there already; `charger set-password` gives it another password")
+    return _told(f"added charger {device_id}", device_id, password, arguments)
+
+
+async def set_password(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Give a charger another password; a connection that is open stays open."""
+    password = _password(arguments.password_file)
+
+    def work(uow: UnitOfWork) -> bool:
+        charger = uow.chargers.by_device_id(arguments.device_id)
+        if charger is None:
+            return False
+        charger.password_hash = hash_password(password)
+        return True
+
+    database = await site.database()
+    if not await database.transact(work, name="set charger password"):
+        raise _unknown(arguments.device_id)
+    return _told(f"charger {arguments.device_id} has a new password", arguments.device_id, password, arguments)
+
+
+async def remove(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Let a charger in no more."""
+
+    def work(uow: UnitOfWork) -> bool:
+        return uow.chargers.remove(arguments.device_id)
+
+    database = await site.database()
+    if not await database.transact(work, name="remove charger"):
+        raise _unknown(arguments.device_id)
+    return Answer(
+        f"removed charger {arguments.device_id}; its sessions and its message log stay",
+        {"deviceId": arguments.device_id},
+    )
+
+
+async def list_all(site: Site, arguments: argparse.Namespace) -> Answer:
+    """All chargers."""
+    database = await site.database()
+    rows: list[dict[str, Any]] = []
+    after = ""
+    while True:
+
+        def work(uow: UnitOfWork, after: str = after) -> Sequence[Charger]:
+            return uow.chargers.page(after=after, limit=_PAGE)
+
+        page = await database.read(work, name="list chargers")
+        rows += [
+            {
+                "deviceId": charger.device_id,
+                "registration": charger.registration.value,
+                "password": bool(charger.password_hash),
+                "connected": charger.connected,
+                "lastSeenAt": charger.last_seen_at,
+                "ocppVersion": charger.ocpp_version,
+                "vendor": charger.vendor,
+                "model": charger.model,
+            }
+            for charger in page
+        ]
+        if len(page) < _PAGE:
+            return table(rows, "no chargers yet; `csms-admin charger add <deviceId>` adds one")
+        after = page[-1].device_id
+
+
+def _device_id(text: str) -> str:
+    if device_id_of(PATH + quote(text, safe="")) != text:
+        raise CommandError(
+            f"{text!r} cannot be a deviceId: 1 to 48 printable characters, no colon, no slashes, no blanks at the ends"
+        )
+    return text
+
+
+def _password(file: str | None) -> str:
+    """The password in ``file``, or a new one."""
+    if file is None:
+        return generate_password()
+    password = read_input(file).strip()
+    why_not = objection(password)
+    if why_not:
+        raise CommandError(f"the password in {'standard input' if file == '-' else file} is refused: {why_not}")
+    return password
+
+
+def _told(what: str, device_id: str, password: str, arguments: argparse.Namespace) -> Answer:
+    """Say a password that was made just now, once; one that the operator gave is known already."""
+    data: dict[str, Any] = {"deviceId": device_id}
+    if not password:
+        return Answer(f"{what}, without a password: it needs gateway.require_password = no", data)
+    if arguments.password_file is not None:
+        return Answer(what, data)
+    return Answer(
+        f"{what}\npassword: {password}\nEnter it at the charger now: only its hash is kept.",
+        {**data, "password": password},
+    )
+
+
+def _unknown(device_id: str) -> CommandError:
+    return CommandError(f"there is no charger {device_id}")

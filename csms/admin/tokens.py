@@ -1,0 +1,108 @@
+"""``csms-admin token ...``: the cards and accounts that may charge."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from csms.admin.output import Answer, CommandError, table
+from csms.admin.site import Site
+from csms.domain.model import IdToken
+from csms.domain.repositories import UnitOfWork
+
+MAX_TOKEN_CHARS = 255
+_PAGE = 500
+
+
+async def add(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Let a token charge."""
+    token = _token(arguments.token)
+    new = IdToken(
+        token=token,
+        type=arguments.type,
+        expires_at=_moment(arguments.expires) if arguments.expires else None,
+        group=arguments.group,
+        max_sessions=arguments.max_sessions,
+        note=arguments.note,
+        created_at=site.now(),
+    )
+
+    def work(uow: UnitOfWork) -> bool:
+        if uow.id_tokens.get(token) is not None:
+            return False
+        uow.id_tokens.add(new)
+        return True
+
+    database = await site.database()
+    if not await database.transact(work, name="add token"):
+        raise CommandError(f"token {token} is there already")
+    return Answer(f"added token {token}", {"token": token})
+
+
+async def block(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Let a token charge no more, until it is unblocked."""
+    return await _set_blocked(site, arguments.token, blocked=True)
+
+
+async def unblock(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Let a blocked token charge again."""
+    return await _set_blocked(site, arguments.token, blocked=False)
+
+
+async def list_all(site: Site, arguments: argparse.Namespace) -> Answer:
+    """All tokens."""
+    database = await site.database()
+    rows: list[dict[str, Any]] = []
+    after = ""
+    while True:
+
+        def work(uow: UnitOfWork, after: str = after) -> Sequence[IdToken]:
+            return uow.id_tokens.page(after=after, limit=_PAGE)
+
+        page = await database.read(work, name="list tokens")
+        rows += [
+            {
+                "token": token.token,
+                "type": token.type,
+                "blocked": token.blocked,
+                "expiresAt": token.expires_at,
+                "group": token.group,
+                "maxSessions": token.max_sessions,
+                "note": token.note,
+            }
+            for token in page
+        ]
+        if len(page) < _PAGE:
+            return table(rows, "no tokens yet; `csms-admin token add <token>` adds one")
+        after = page[-1].token
+
+
+async def _set_blocked(site: Site, token: str, *, blocked: bool) -> Answer:
+    def work(uow: UnitOfWork) -> bool:
+        known = uow.id_tokens.get(token)
+        if known is None:
+            return False
+        known.blocked = blocked
+        return True
+
+    database = await site.database()
+    if not await database.transact(work, name="block token"):
+        raise CommandError(f"there is no token {token}")
+    return Answer(f"{'blocked' if blocked else 'unblocked'} token {token}", {"token": token, "blocked": blocked})
+
+
+def _token(text: str) -> str:
+    if not 1 <= len(text) <= MAX_TOKEN_CHARS or not text.isprintable() or text != text.strip():
+        raise CommandError(f"{text!r} cannot be a token: 1 to {MAX_TOKEN_CHARS} printable characters")
+    return text
+
+
+def _moment(text: str) -> datetime:
+    """A time in ISO 8601; UTC where it names no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(f"--expires {text}: not a time like 2030-12-31 or 2030-12-31T18:00:00Z") from error
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
