@@ -224,3 +224,7 @@ class Database(Protocol):
     async def read(self, work: Callable[[UnitOfWork], T], *, name: str) -> T:
         """The same for work that changes nothing: it never waits for writers."""
         ...
+
+    async def maintain(self, now: datetime, retention_days: int) -> None:
+        """Make room for what comes, and drop log entries and meter values older than that (0: nothing)."""
+        ...

@@ -1,0 +1,62 @@
+"""The charging-events worker: writes the summary of every session that has ended, the basis of a receipt.
+
+A session's ``charging.stopped`` makes the summary; a ``charging.updated`` that follows it (late meter values, a late
+stop) makes it anew. Summaries are made from the database and replace one another, so a repeat changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from csms.domain.messages import Notification, NotificationType, decode_notification
+from csms.domain.model import SessionState
+from csms.domain.repositories import UnitOfWork
+from csms.ports import Database, Message
+from csms.workers.outcomes import ACK, DeadLetter, Outcome
+from csms.workers.rollup import summarise
+
+MAX_SAMPLES = 100_000
+"""More are not looked at for the peak: a year of one a minute would be five times that."""
+
+
+class SummaryWork:
+    """The work of the queue ``charging_events``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def decode(self, message: Message) -> Notification:
+        """Read a notification; raises :class:`csms.domain.messages.BadMessage`."""
+        return decode_notification(message.body)
+
+    async def begin(self) -> None:
+        """Nothing to prepare: what this work does may be done twice."""
+
+    async def commit(self, batch: Sequence[Notification]) -> Sequence[Outcome]:
+        """Write the summaries of the sessions that have ended."""
+        if not any(_tells_of_an_end(notification) for notification in batch):
+            return [ACK] * len(batch)
+        return await self._database.transact(lambda uow: _summarise(batch, uow), name="session summaries")
+
+
+def _tells_of_an_end(notification: Notification) -> bool:
+    return notification.type == NotificationType.CHARGING_STOPPED or (
+        notification.type == NotificationType.CHARGING_UPDATED and "stoppedAt" in notification.data
+    )
+
+
+def _summarise(batch: Sequence[Notification], uow: UnitOfWork) -> Sequence[Outcome]:
+    done: set[int] = set()
+    return [_summarise_one(one, uow, done) if _tells_of_an_end(one) else ACK for one in batch]
+
+
+def _summarise_one(notification: Notification, uow: UnitOfWork, done: set[int]) -> Outcome:
+    session_id = notification.data.get("sessionId")
+    session = uow.sessions.get(session_id) if isinstance(session_id, int) else None
+    if session is None:
+        return DeadLetter(f"session {session_id} does not exist")
+    if session.id not in done and session.state is not SessionState.ACTIVE:
+        samples = uow.sessions.samples(session.id, limit=MAX_SAMPLES)
+        uow.sessions.summarise(summarise(session, notification.device_id, samples))
+        done.add(session.id)
+    return ACK

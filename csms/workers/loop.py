@@ -1,0 +1,254 @@
+"""The consumer loop: one queue, in batches, in order, each batch in one transaction.
+
+A batch is what is there, up to ``batch_size``; nothing waits for more to come. Failures:
+
+- the database is away: the same batch again after a growing pause, deliveries stay unacked;
+- anything else: the batch is halved, in order, until the message that fails alone is found; that one is tried
+  ``attempts`` times and dead-lettered, all others commit;
+- fenced (somebody else has taken over): the batch is thrown away unacked and the queue is consumed anew.
+
+When the broker connection was lost, what it had delivered comes again: older deliveries are dropped, after the batch in
+hand, whose acks then do nothing and whose repeats the work must recognise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from csms import metrics
+from csms.coroutines import spawn
+from csms.domain.messages import BadMessage
+from csms.ports import Broker, Delivery, Fenced, Message
+from csms.workers.outcomes import DeadLetter, Outcome, Retry, Settlement, verdict
+from csms.workers.pauses import Backoff, Stop
+from csms.workers.subscription import Subscription
+
+_log = Logger(namespace="csms.workers")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Work(Protocol[T]):
+    """What is done with the messages of a queue."""
+
+    def decode(self, message: Message) -> T:
+        """Read ``message``; raises :class:`BadMessage`."""
+        ...
+
+    async def begin(self) -> None:
+        """Called before the first batch of every subscription, anew after a reconnection."""
+        ...
+
+    async def commit(self, batch: Sequence[T]) -> Sequence[Outcome]:
+        """Store all effects of ``batch`` in one transaction, or none and raise. One outcome for each message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """How a queue is served."""
+
+    batch_size: int = 100
+    prefetch: int = 200
+    attempts: int = 3
+    retry_max_s: float = 30.0
+
+
+class _Failed(Exception):  # noqa: N818 - it names what happened
+    """A batch failed by itself, not for want of a database."""
+
+    def __init__(self, reason: str, error: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.error = error
+
+
+class _Abandoned(Exception):  # noqa: N818 - it names what happened
+    """The batch in hand is given up: its messages come again, here or elsewhere."""
+
+
+class Loop(Generic[T]):
+    """Serves one queue until stopped."""
+
+    def __init__(
+        self, queue: str, work: Work[T], *, broker: Broker, clock: IReactorTime, settings: LoopSettings | None = None
+    ) -> None:
+        self.queue = queue
+        self._trouble = ""
+        self._work = work
+        self._clock = clock
+        self._settings = settings or LoopSettings()
+        self._stop = Stop(clock)
+        self._settlement = Settlement(broker, queue, clock, self._stop)
+        self._subscription = Subscription(
+            queue, self._arrived, broker=broker, prefetch=self._settings.prefetch, stop=self._stop
+        )
+        self._waiting: deque[Delivery] = deque()
+        self._in_hand: list[Delivery] = []
+        self._generation = -1
+        self._begun_generation = -1
+        self._idle: Deferred[None] | None = None
+        self._running: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Begin to consume, as soon as the broker lets us."""
+        self._running = spawn(self._run(), f"loop of {self.queue}")
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, give back what is untouched, and consume no more."""
+        self._stop.set()
+        self._wake()
+        if self._running is None:
+            return
+        if not self._subscription.is_open:
+            self._running.cancel()
+        await self._running
+
+    @property
+    def trouble(self) -> str:
+        """Why no batch gets through at the moment, for a person; empty when all is well."""
+        return self._trouble or self._subscription.trouble
+
+    # --- deliveries
+
+    def _arrived(self, delivery: Delivery) -> None:
+        if delivery.generation > self._generation:
+            self._generation = delivery.generation
+            self._waiting.clear()
+        self._waiting.append(delivery)
+        if self._idle is not None:
+            # The next turn of the reactor, so that what came in the same read goes into the same batch.
+            idle, self._idle = self._idle, None
+            self._clock.callLater(0, idle.callback, None)
+
+    def _wake(self) -> None:
+        if self._idle is not None:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
+
+    async def _open(self) -> None:
+        self._generation = self._begun_generation = -1
+        await self._subscription.open()
+
+    async def _close(self) -> None:
+        """Consume no more, and give back all that is not acked."""
+        await self._subscription.close([*self._in_hand, *self._waiting])
+        self._in_hand.clear()
+        self._waiting.clear()
+
+    # --- batches
+
+    async def _run(self) -> None:
+        await self._open()
+        while not self._stop.is_set:
+            if not self._waiting:
+                self._idle = Deferred()
+                await self._idle
+                continue
+            try:
+                await self._serve(self._take())
+            except _Abandoned:
+                continue
+            except Fenced:
+                _log.warn("another worker has taken {queue}: consuming it anew", queue=self.queue)
+                await self._close()
+                await self._open()
+        await self._settlement.finish()
+        await self._close()
+
+    def _take(self) -> list[Delivery]:
+        waiting = self._waiting
+        return [waiting.popleft() for _ in range(min(self._settings.batch_size, len(waiting)))]
+
+    async def _serve(self, batch: list[Delivery]) -> None:
+        started_s = self._clock.seconds()
+        self._in_hand = batch[:]
+        if self._begun_generation != (generation := batch[0].generation):
+            await self._insist(generation, self._work.begin, tries=None)
+            self._begun_generation = generation
+        tasks = self._decoded(batch)
+        self._in_hand = [delivery for delivery, _ in tasks]
+        groups = [tasks] if tasks else []
+        while groups:
+            group = groups.pop()
+            items = [item for _, item in group]
+            try:
+                outcomes = await self._insist(
+                    generation,
+                    partial(self._work.commit, items),
+                    tries=self._settings.attempts if len(group) == 1 else 1,
+                )
+            except _Failed as failed:
+                if len(group) > 1:
+                    middle = len(group) // 2
+                    groups += (group[middle:], group[:middle])
+                    continue
+                outcomes = [DeadLetter(failed.reason)]
+                _log.failure(
+                    "message {message_id} of {queue} cannot be handled",
+                    failure=Failure(failed.error),
+                    message_id=group[0][0].message.message_id,
+                    queue=self.queue,
+                )
+            self._settle(group, outcomes)
+            del self._in_hand[: len(group)]
+        metrics.BATCH_SIZE.labels(self.queue).observe(len(batch))
+        metrics.BATCH_SECONDS.labels(self.queue).observe(self._clock.seconds() - started_s)
+        if (sent_at := batch[0].message.timestamp) is not None:
+            metrics.SHARD_LAG_SECONDS.labels(self.queue).set(max(0.0, self._clock.seconds() - sent_at.timestamp()))
+
+    def _decoded(self, batch: list[Delivery]) -> list[tuple[Delivery, T]]:
+        tasks: list[tuple[Delivery, T]] = []
+        for delivery in batch:
+            try:
+                tasks.append((delivery, self._work.decode(delivery.message)))
+            except BadMessage as error:
+                self._settlement.settle(delivery, DeadLetter(str(error)))
+        return tasks
+
+    def _settle(self, group: list[tuple[Delivery, T]], outcomes: Sequence[Outcome]) -> None:
+        for (delivery, _), outcome in zip(group, outcomes, strict=True):
+            self._settlement.settle(delivery, outcome)
+
+    async def _insist(self, generation: int, call: Callable[[], Awaitable[R]], *, tries: int | None) -> R:
+        """What ``call`` returns, however often the database is away; raises ``_Failed`` after ``tries`` other errors.
+
+        None tries for ever. Raises ``_Abandoned`` when the worker stops or the broker was lost meanwhile.
+        """
+        backoff = Backoff(first_s=0.1, longest_s=self._settings.retry_max_s)
+        failures = 0
+        while True:
+            try:
+                result = await call()
+            except Fenced:
+                raise
+            except Exception as error:
+                judged = verdict(error)
+                away = isinstance(judged, Retry)
+                metrics.BATCH_RETRIES.labels(self.queue, "unavailable" if away else "failed").inc()
+                if not away:
+                    failures += 1
+                    if failures == tries:
+                        raise _Failed(judged.reason, error) from error
+                if away or tries is None:
+                    self._troubled(judged.reason)
+            else:
+                self._trouble = ""
+                return result
+            if not await self._stop.pause(backoff.next_s()) or generation != self._generation:
+                raise _Abandoned
+
+    def _troubled(self, reason: str) -> None:
+        if not self._trouble:
+            _log.warn("{queue} has to wait: {reason}", queue=self.queue, reason=reason)
+        self._trouble = reason

@@ -1,0 +1,212 @@
+"""The OCPP worker: takes what chargers sent from one shard, and writes its effects, a batch in one transaction.
+
+In that transaction: the fence (whoever has lost the shard writes nothing), the message log, which tells repeats, what
+the handlers change, and the notifications in the outbox. After the commit: the decisions that chargers wait for, then
+the notifications, then the acks. A repeat gets the stored answer again and has no other effect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from csms import metrics
+from csms.coroutines import spawn
+from csms.domain import topology
+from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, handle
+from csms.domain.handling import Handled, Policy
+from csms.domain.messages import ChargerMessage, Notification, Reply, decode, encode
+from csms.domain.model import LogEntry
+from csms.domain.repositories import OutboxRow, UnitOfWork
+from csms.ports import Broker, BrokerError, Database, Message
+from csms.workers.outcomes import ACK, DeadLetter, Outcome
+from csms.workers.relay import Relay
+
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A charger's message, and the queue where its gateway waits for the decision."""
+
+    message: ChargerMessage
+    reply_to: str
+
+
+@dataclass(slots=True)
+class _Effects:
+    """What a batch's transaction leaves to do after the commit."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    replies: list[tuple[str, Reply]] = field(default_factory=list)
+    rows: Sequence[OutboxRow] = ()
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+class ShardWork:
+    """The work of one shard."""
+
+    def __init__(self, shard: int, *, broker: Broker, database: Database, relay: Relay, policy: Policy) -> None:
+        self._shard = shard
+        self._broker = broker
+        self._database = database
+        self._relay = relay
+        self._policy = policy
+        self._epoch = 0
+
+    def decode(self, message: Message) -> Received:
+        """Read a message of a gateway; raises :class:`csms.domain.messages.BadMessage`."""
+        return Received(decode(ChargerMessage, message.body), message.reply_to)
+
+    async def begin(self) -> None:
+        """Take the shard: whoever held it before can write no more."""
+        shard = self._shard
+        self._epoch = await self._database.transact(lambda uow: uow.shards.take(shard), name="take shard")
+
+    async def commit(self, batch: Sequence[Received]) -> Sequence[Outcome]:
+        """Write all effects, then tell of them."""
+        await self._relay.room()
+        published = self._relay.take_confirmed()
+        try:
+            effects = await self._database.transact(partial(self._handle, batch, published), name="ocpp batch")
+        except BaseException:
+            self._relay.give_back(published)
+            raise
+        self._reply(effects.replies)
+        self._relay.publish(effects.rows)
+        for (action, outcome), count in effects.counts.items():
+            metrics.HANDLED.labels(action, outcome).inc(count)
+        return effects.outcomes
+
+    # --- in a database thread
+
+    def _handle(self, batch: Sequence[Received], published: Sequence[int], uow: UnitOfWork) -> _Effects:
+        uow.shards.fence(self._shard, self._epoch)
+        if published:
+            uow.outbox.published(published)
+        uow.preload([received.message for received in batch])
+        messages = [_with_charger(received.message, uow) for received in batch]
+        answers = dict(uow.log.answered([message for message in messages if message is not None]))
+        effects = _Effects()
+        entries: list[LogEntry] = []
+        notifications: list[Notification] = []
+        for received, message in zip(batch, messages, strict=True):
+            if message is None:
+                effects.outcomes.append(DeadLetter(f"charger {received.message.device_id} does not exist (any more)"))
+                continue
+            stored = answers.get(message.message_id)
+            if stored is None:
+                handled = handle(message, uow, self._policy)
+                notifications += handled.notifications
+                stored = answers[message.message_id] = _answer(message, handled)
+                error = handled.error.value if handled.error is not None else message.fault
+                entries.append(_log_entry(message, stored, error))
+                outcome = "done" if handled.error is None else "refused"
+            else:
+                outcome = "repeated"
+            effects.counts[_label(message), outcome] += 1
+            if stored and received.reply_to:
+                effects.replies.append((received.reply_to, _reply(message, stored)))
+            effects.outcomes.append(ACK)
+        uow.log.append(entries)
+        if notifications:
+            effects.rows = uow.outbox.add(notifications)
+        return effects
+
+    # --- after the commit
+
+    def _reply(self, replies: Sequence[tuple[str, Reply]]) -> None:
+        if not replies:
+            return
+        sent = [
+            self._broker.publish(
+                topology.DEFAULT_EXCHANGE,
+                reply_to,
+                Message(
+                    body=encode(reply),
+                    message_id=f"{reply.message_id}.reply",
+                    type="Reply",
+                    correlation_id=reply.message_id,
+                    persistent=False,
+                ),
+                mandatory=False,
+            )
+            for reply_to, reply in replies
+        ]
+        spawn(_ignore_losses(sent), "replies")
+
+
+async def _ignore_losses(sent: Sequence[Awaitable[None]]) -> None:
+    """A reply that is lost costs nothing: the charger repeats itself and gets the stored answer."""
+    for publishing in sent:
+        with contextlib.suppress(BrokerError):
+            await publishing
+
+
+def _with_charger(message: ChargerMessage, uow: UnitOfWork) -> ChargerMessage | None:
+    """``message`` with the key that its charger has now: it may have been removed, and added again, since."""
+    charger = uow.chargers.get(message.charger_id)
+    if charger is not None and charger.device_id == message.device_id:
+        return message
+    charger = uow.chargers.by_device_id(message.device_id)
+    return None if charger is None else msgspec.structs.replace(message, charger_id=charger.id)
+
+
+def _answer(message: ChargerMessage, handled: Handled) -> str:
+    """What a worker's decision looks like in the message log: an object (CALLRESULT), an array (CALLERROR), nothing."""
+    if not _decides(message):
+        return ""
+    if handled.error is not None:
+        return _to_json([handled.error.name, handled.error_description]).decode()
+    if handled.answer is not None:
+        return _to_json(handled.answer).decode()
+    raise TypeError(f"{message.message_type} waits for a decision, and none was made")
+
+
+def _decides(message: ChargerMessage) -> bool:
+    """Whether the charger's answer is up to us."""
+    if (message.ocpp_version, message.message_type) not in ACTIONS:
+        return False
+    by = answered_by(message.ocpp_version, message.message_type, message.payload)
+    return by is AnsweredBy.WORKER
+
+
+def _label(message: ChargerMessage) -> str:
+    """The action as a metric's label, of which there may not be arbitrarily many."""
+    return message.message_type if (message.ocpp_version, message.message_type) in ACTIONS else "other"
+
+
+def _reply(message: ChargerMessage, stored: str) -> Reply:
+    """The reply to ``message`` from an answer in the log."""
+    answer = _from_json(stored)
+    if isinstance(answer, dict):
+        return Reply(message_id=message.message_id, connection_id=message.connection_id, payload=answer)
+    code, description = answer
+    return Reply(
+        message_id=message.message_id,
+        connection_id=message.connection_id,
+        error_code=code,
+        error_description=description,
+    )
+
+
+def _log_entry(message: ChargerMessage, answer: str, error: str) -> LogEntry:
+    return LogEntry(
+        charger_id=message.charger_id,
+        message_id=message.message_id,
+        connection_id=message.connection_id,
+        unique_id=message.unique_id,
+        action=message.message_type,
+        ocpp_version=message.ocpp_version,
+        gateway=message.gateway,
+        received_at=message.timestamp,
+        raw=message.raw_data,
+        answer=answer,
+        error=error,
+    )

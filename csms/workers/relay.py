@@ -1,0 +1,207 @@
+"""The relay: brings notifications from the outbox to ``events_exchange``, each at least once and in order.
+
+A row is written in the transaction that caused it, published after the commit, and removed once the broker has
+confirmed. A worker that dies anywhere in between leaves rows behind; the sweep of any worker publishes these. So
+none is lost, and one that is published twice carries the same event id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from csms import metrics
+from csms.coroutines import spawn
+from csms.domain.repositories import OutboxRow
+from csms.domain.topology import EVENTS_EXCHANGE, notification_key
+from csms.ports import Broker, BrokerError, BrokerState, Database, DatabaseError, Message
+
+_log = Logger(namespace="csms.workers")
+
+PUBLISH_DEADLINE_S = 8.0
+STALE_S = 10.0
+"""Rows older than this were left behind: a living worker has published or given up by then."""
+WINDOW = 5000
+"""Notifications unconfirmed at once; with more, workers wait before they take the next batch."""
+FINISH_S = 3.0
+_SWEEP_LIMIT = 500
+_REMOVE_AFTER_S = 1.0
+_FIRST_AGAIN_S = 10.0
+_LAST_AGAIN_S = 600.0
+_KEY_PREFIX = len(notification_key(""))
+
+
+class Relay:
+    """Publishes the outbox rows of this process, and those that others left behind."""
+
+    def __init__(self, broker: Broker, database: Database, clock: IReactorTime) -> None:
+        self._broker = broker
+        self._database = database
+        self._clock = clock
+        self._unconfirmed: set[int] = set()
+        self._confirmed: list[int] = []
+        self._tries: dict[int, _Try] = {}
+        self._room: list[Deferred[None]] = []
+        self._quiet: list[Deferred[None]] = []
+        self._removal: IDelayedCall | None = None
+        self._removing: Deferred[None] = succeed(None)
+        self._finished = False
+
+    # --- for the worker that has committed rows
+
+    def publish(self, rows: Sequence[OutboxRow]) -> None:
+        """Publish ``rows`` in order, without waiting for the confirms."""
+        if rows:
+            spawn(self._confirm(self._send(rows)), "confirms of notifications")
+
+    async def room(self) -> None:
+        """Wait until the broker has confirmed enough of what was published. Ends when publishes time out, too."""
+        while len(self._unconfirmed) >= WINDOW:
+            waiting: Deferred[None] = Deferred()
+            self._room.append(waiting)
+            await waiting
+
+    def take_confirmed(self) -> list[int]:
+        """Ids of rows to remove in the caller's transaction; to be given back if that fails."""
+        confirmed, self._confirmed = self._confirmed, []
+        return confirmed
+
+    def give_back(self, ids: Iterable[int]) -> None:
+        """These could not be removed."""
+        self._confirmed.extend(ids)
+        self._remove_soon()
+
+    # --- in the background
+
+    async def sweep(self) -> None:
+        """Publish, oldest first, what was left behind; done when the broker has confirmed it or has not."""
+        if self._broker.state is not BrokerState.UP:
+            return
+        now_s = self._clock.seconds()
+        stale = datetime.fromtimestamp(now_s, UTC) - timedelta(seconds=STALE_S)
+        rows = await self._database.transact(
+            lambda uow: uow.outbox.waiting(older_than=stale, limit=_SWEEP_LIMIT), name="outbox sweep"
+        )
+        found = {row.id for row in rows}
+        self._tries = {row_id: again for row_id, again in self._tries.items() if row_id in found}
+        settled = self._unconfirmed.union(self._confirmed)
+        due = [row for row in rows if row.id not in settled and self._is_due(row.id, now_s)]
+        if due:
+            metrics.OUTBOX_LEFT_BEHIND.inc(len(due))
+            for row_id in await self._confirm(self._send(due)):
+                self._tries.setdefault(row_id, _Try()).failed(self._clock.seconds())
+            await self.remove()
+
+    async def finish(self) -> None:
+        """Wait a little for the confirms that are outstanding, then remove the rows; a sweep will find the rest."""
+        if self._unconfirmed:
+            quiet: Deferred[None] = Deferred()
+            self._quiet.append(quiet)
+            with contextlib.suppress(DeferredTimeout):
+                await quiet.addTimeout(FINISH_S, self._clock)
+        self._finished = True
+        if self._removal is not None:
+            self._removal.cancel()
+            self._removal = None
+        await self._removing
+        await self.remove()
+
+    async def remove(self) -> None:
+        """Remove confirmed rows in a transaction of their own; what fails is tried again later."""
+        ids = self.take_confirmed()
+        if not ids:
+            return
+        try:
+            await self._database.transact(lambda uow: uow.outbox.published(ids), name="outbox removal")
+        except DatabaseError as error:
+            _log.warn("{count} published outbox rows stay for now: {error}", count=len(ids), error=error)
+            self.give_back(ids)
+
+    # --- inside
+
+    def _send(self, rows: Sequence[OutboxRow]) -> list[tuple[int, Awaitable[None]]]:
+        now = datetime.fromtimestamp(self._clock.seconds(), UTC)
+        sent: list[tuple[int, Awaitable[None]]] = []
+        for row in rows:
+            message = Message(body=row.body, message_id=row.event_id, type=row.routing_key[_KEY_PREFIX:], timestamp=now)
+            publishing = self._broker.publish(EVENTS_EXCHANGE, row.routing_key, message, deadline_s=PUBLISH_DEADLINE_S)
+            sent.append((row.id, publishing))
+        self._unconfirmed.update(row.id for row in rows)
+        metrics.OUTBOX_UNCONFIRMED.set(len(self._unconfirmed))
+        return sent
+
+    async def _confirm(self, sent: Sequence[tuple[int, Awaitable[None]]]) -> list[int]:
+        """Wait for each confirm; the rows that got none. They run side by side: waiting in order costs no time."""
+        error: BrokerError | None = None
+        failed: list[int] = []
+        for row_id, publishing in sent:
+            try:
+                await publishing
+            except BrokerError as failure:
+                error = failure
+                failed.append(row_id)
+            else:
+                self._confirmed.append(row_id)
+            finally:
+                self._unconfirmed.discard(row_id)
+        metrics.OUTBOX_UNCONFIRMED.set(len(self._unconfirmed))
+        if error is not None:
+            _log.warn(
+                "{count} notifications are not confirmed and stay in the outbox: {error}",
+                count=len(failed),
+                error=error,
+            )
+        self._remove_soon()
+        self._tell()
+        return failed
+
+    def _is_due(self, row_id: int, now_s: float) -> bool:
+        again = self._tries.get(row_id)
+        return again is None or again.at_s <= now_s
+
+    def _remove_soon(self) -> None:
+        """In a second, unless some batch's transaction takes the ids along before."""
+        if self._removal is None and self._confirmed and not self._finished:
+            self._removal = self._clock.callLater(_REMOVE_AFTER_S, self._remove_now)
+
+    def _remove_now(self) -> None:
+        self._removal = None
+        self._removing = spawn(self.remove(), "outbox removal")
+
+    def _tell(self) -> None:
+        if len(self._unconfirmed) < WINDOW:
+            self._fire(self._room)
+        if not self._unconfirmed:
+            self._fire(self._quiet)
+
+    @staticmethod
+    def _fire(waiting: list[Deferred[None]]) -> None:
+        fired = waiting[:]
+        waiting.clear()
+        for deferred in fired:
+            if not deferred.called:
+                deferred.callback(None)
+
+
+class _Try:
+    """When a row that this process has published in vain is due again: with growing pauses.
+
+    The in-process broker confirms only when every consumer has acked; a webhook that takes minutes must not make
+    browsers see its notification every few seconds.
+    """
+
+    __slots__ = ("_pause_s", "at_s")
+
+    def __init__(self) -> None:
+        self._pause_s = _FIRST_AGAIN_S
+        self.at_s = 0.0
+
+    def failed(self, now_s: float) -> None:
+        self.at_s = now_s + self._pause_s
+        self._pause_s = min(self._pause_s * 2, _LAST_AGAIN_S)

@@ -1,0 +1,169 @@
+"""All workers of a process: made from the settings, started and stopped together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+from twisted.internet.defer import DeferredList
+from twisted.logger import Logger
+
+from csms.config.settings import WebhookSettings, WorkerSettings
+from csms.coroutines import spawn
+from csms.domain import topology
+from csms.domain.handling import Policy
+from csms.ports import Broker, Database
+from csms.workers.analytics import HourlyWork
+from csms.workers.charging_events import SummaryWork
+from csms.workers.loop import Loop, LoopSettings, Work
+from csms.workers.notifications import NotificationWorker
+from csms.workers.ocpp import ShardWork
+from csms.workers.relay import Relay
+from csms.workers.upkeep import Chore, disconnect_silent_gateways
+from csms.workers.webhook import HttpPoster
+
+_log = Logger(namespace="csms.workers")
+
+SWEEP_OUTBOX_S = 5.0
+SWEEP_GATEWAYS_S = 15.0
+MAINTAIN_S = 3600.0
+
+
+class Worker(Protocol):
+    """Something that consumes a queue."""
+
+    @property
+    def trouble(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+async def _together(*stoppables: Worker | Chore) -> None:
+    """Stop all at the same time."""
+    stopping = [spawn(stoppable.stop(), "stop of a worker") for stoppable in stoppables]
+    await DeferredList(stopping)
+
+
+class Workers:
+    """The workers that ``settings.run`` names. Broker and database are started before and stopped after them."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        broker: Broker,
+        database: Database,
+        webhooks: Sequence[WebhookSettings],
+        shards: int,
+        policy: Policy,
+        reactor: Any,
+        name: str,
+    ) -> None:
+        """Raises ValueError for a worker or a webhook that cannot be."""
+        self.name = name
+        self._settings = settings
+        self._broker = broker
+        self._database = database
+        self._webhooks = webhooks
+        self._shards = shards
+        self._policy = policy
+        self._reactor = reactor
+        self._relay = Relay(broker, database, reactor)
+        self._chores: list[Chore] = []
+        self._shard_loops: list[Worker] = []
+        self._consumers: list[Worker] = []
+        kinds: dict[str, Callable[[], None]] = {
+            "ocpp": self._add_ocpp,
+            "charging_events": self._add_charging_events,
+            "notifications": self._add_notifications,
+            "analytics": self._add_analytics,
+        }
+        for kind in dict.fromkeys(settings.run.split()):
+            if kind not in kinds:
+                raise ValueError(f"[worker] run: there is no worker {kind!r}, only {', '.join(kinds)}")
+            kinds[kind]()
+
+    @property
+    def ready_reason(self) -> str:
+        """Why the workers get nothing done at the moment, for a person; empty when all is well."""
+        return "; ".join(worker.trouble for worker in self._all if worker.trouble)
+
+    @property
+    def _all(self) -> list[Worker]:
+        return [*self._shard_loops, *self._consumers]
+
+    async def start(self) -> None:
+        """Begin to consume, as soon as the broker lets us; returns at once."""
+        _log.info("worker {name} runs {run}", name=self.name, run=self._settings.run)
+        for worker in self._all:
+            worker.start()
+        for chore in self._chores:
+            chore.start()
+
+    async def stop(self) -> None:
+        """Finish the batches in hand, give back what is untouched, and bring out what was committed.
+
+        Whoever makes notifications stops first: the in-process broker confirms one when its consumers have acked.
+        """
+        await _together(*self._chores, *self._shard_loops)
+        await self._relay.finish()
+        await _together(*self._consumers)
+
+    # --- one method a worker
+
+    def _add_ocpp(self) -> None:
+        for shard, queue in enumerate(topology.shard_queues(self._shards)):
+            work = ShardWork(
+                shard, broker=self._broker, database=self._database, relay=self._relay, policy=self._policy
+            )
+            self._shard_loops.append(self._loop(queue, work))
+        self._add_chore("outbox sweep", self._relay.sweep, SWEEP_OUTBOX_S)
+        self._add_chore("sweep of silent gateways", self._sweep_gateways, SWEEP_GATEWAYS_S)
+        self._add_chore("maintenance of the database", self._maintain, MAINTAIN_S)
+
+    def _add_charging_events(self) -> None:
+        self._consumers.append(self._loop(topology.CHARGING_EVENTS, SummaryWork(self._database)))
+
+    def _add_analytics(self) -> None:
+        self._consumers.append(self._loop(topology.ANALYTICS, HourlyWork(self._database, self._reactor)))
+
+    def _add_notifications(self) -> None:
+        worker = NotificationWorker(
+            self._webhooks,
+            broker=self._broker,
+            clock=self._reactor,
+            prefetch=self._settings.prefetch,
+            make_poster=partial(HttpPoster, reactor=self._reactor),
+        )
+        self._consumers.append(worker)
+
+    def _loop(self, queue: str, work: Work[Any]) -> Worker:
+        settings = LoopSettings(
+            batch_size=self._settings.batch_size,
+            prefetch=self._settings.prefetch,
+            attempts=self._settings.poison_attempts,
+            retry_max_s=self._settings.retry_max_s,
+        )
+        return Loop(queue, work, broker=self._broker, clock=self._reactor, settings=settings)
+
+    def _add_chore(self, name: str, task: Callable[[], Any], interval_s: float) -> None:
+        self._chores.append(Chore(name, task, interval_s=interval_s, clock=self._reactor))
+
+    # --- chores
+
+    async def _sweep_gateways(self) -> None:
+        now = self._now()
+        rows = await self._database.transact(
+            lambda uow: disconnect_silent_gateways(uow, now), name="sweep of silent gateways"
+        )
+        self._relay.publish(rows)
+
+    async def _maintain(self) -> None:
+        await self._database.maintain(self._now(), self._settings.retention_days)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._reactor.seconds(), UTC)
