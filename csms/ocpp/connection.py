@@ -103,7 +103,7 @@ class Connection:
                 return self._send_received(frame, decoded)
 
     def receive_binary(self, length_bytes: int) -> list[Event]:
-        """A binary frame arrived: not OCPP-J, which is UTF-8 text (1.6 section 3.2)."""
+        """A binary frame arrived: not OCPP-J, which is UTF-8 text (section 4.1.2)."""
         return [] if self._lost else [Ignored(Why.BINARY, detail=f"{length_bytes} bytes")]
 
     def answer(self, unique_id: str, payload: dict[str, Any]) -> list[Event]:

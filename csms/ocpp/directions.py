@@ -1,6 +1,6 @@
 """Which side may send an action. The JSON schemas do not tell; this is written from the specifications.
 
-1.6 chapters 4 and 5 and the Security Whitepaper (edition 2, section 5); 2.0.1 and 2.1 part 2, "Messages".
+1.6 chapters 4 and 5 and the Security Whitepaper (edition 2); 2.0.1 and 2.1 part 2, "Messages".
 """
 
 from __future__ import annotations

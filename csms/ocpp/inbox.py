@@ -5,8 +5,8 @@ from ``max_queued_calls`` on the gateway is asked to stop reading; what still ar
 already filled, is taken up to a hard limit.
 
 A CALL that comes again (same id, same text) while the first one is in progress is a retransmission: the
-answer to the first serves both. Afterwards it gets the remembered answer again. A Heartbeat never does: an
-old clock is worse than a second answer.
+answer to the first serves both. Afterwards it gets the remembered answer again, unless that answer tells how
+things stand now (ALWAYS_FRESH).
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ from csms.ocpp.frames import Call, CallError, CallResult
 from csms.ocpp.json import Decoded
 from csms.ocpp.schemas import Fault, check_response
 from csms.ocpp.versions import Version
+
+ALWAYS_FRESH = frozenset({"Authorize", "BootNotification", "Heartbeat"})
+"""Never answered from memory: an old clock, registration or permission is worse than looking again, which has
+no effect of its own."""
 
 _HARD_LIMIT_FACTOR = 64
 
@@ -103,7 +107,7 @@ class Inbox:
         if remembered is not None and not reused_id:
             if remembered[0] != digest:
                 reused_id = True
-            elif call.action != "Heartbeat":
+            elif call.action not in ALWAYS_FRESH:
                 replay = remembered[1]
         received = CallReceived(unique_id, call.action, call.payload, raw, fault, decoded.cleaned, reused_id)
         entry = _Entry(received, digest, refusal, replay)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 def parse_timestamp(text: str) -> datetime | None:
     """The time in ``text`` as aware UTC; None when it is no time.
 
-    RFC 3339 is what OCPP asks for. Chargers also leave out the zone (taken as UTC, which OCPP 1.6 section
-    3.14 recommends), write lower case letters, leap seconds or many digits of a second: all of that is read.
+    RFC 3339 is what OCPP asks for. Chargers also leave out the zone (taken as UTC, which OCPP recommends
+    for all times), write lower case letters, leap seconds or many digits of a second: all of that is read.
     """
     try:
         moment = datetime.fromisoformat(text)

@@ -30,7 +30,8 @@ _BY_SUBPROTOCOL = {version.subprotocol: version for version in Version}
 def choose_version(offered: Sequence[str], missing_is_16: bool) -> Version | None:
     """The version to speak with a client that offers these subprotocols; None: no common one.
 
-    The client's order is its order of preference (OCPP-J 1.6 section 3.3, 2.x part 4 section 3.2), so the
+    The client's order is its order of preference (OCPP-J 1.6 and part 4 of 2.x,
+    section 3.1.2), so the
     first known one wins. Some old chargers send no subprotocol at all: ``missing_is_16`` lets those in, but
     never a client that offers only unknown ones.
     """

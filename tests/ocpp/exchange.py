@@ -10,7 +10,6 @@ from csms.ocpp.events import Event, SendText
 
 T = TypeVar("T")
 
-HEARTBEAT_ANSWER = {"currentTime": "2024-01-01T00:00:00Z"}
 AUTHORIZED_16 = {"idTagInfo": {"status": "Accepted"}}
 
 

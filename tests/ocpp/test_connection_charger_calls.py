@@ -18,9 +18,15 @@ from csms.ocpp.events import (
     Why,
 )
 from csms.ocpp.versions import Version
-from tests.ocpp.exchange import AUTHORIZED_16, HEARTBEAT_ANSWER, authorize, call, of_kind, only, sent
+from tests.ocpp.exchange import AUTHORIZED_16, authorize, call, of_kind, only, sent
 
+TRANSFERRED = {"status": "Accepted"}
 METER_VALUE = {"timestamp": "2024-01-01T00:00:00Z", "sampledValue": [{"value": "1"}]}
+
+
+def transfer(unique_id: str, vendor: str = "vendor") -> str:
+    """A DataTransfer."""
+    return call(unique_id, "DataTransfer", {"vendorId": vendor})
 
 
 class OrderTests(unittest.TestCase):
@@ -131,69 +137,71 @@ class RepetitionTests(unittest.TestCase):
         self.connection = Connection(Version.V16, remembered_answers=2)
 
     def test_a_repeated_call_gets_the_same_answer_again(self) -> None:
-        self.connection.receive(authorize("1"))
-        (first,) = self.connection.answer("1", AUTHORIZED_16)
-        events = self.connection.receive(authorize("1"))
-        self.assertEqual(events, [Replayed("1", "Authorize"), first])
+        self.connection.receive(transfer("1"))
+        (first,) = self.connection.answer("1", TRANSFERRED)
+        events = self.connection.receive(transfer("1"))
+        self.assertEqual(events, [Replayed("1", "DataTransfer"), first])
 
     def test_a_call_repeated_while_in_progress_is_answered_once(self) -> None:
-        self.connection.receive(authorize("1"))
-        self.connection.receive(authorize("2"))
+        self.connection.receive(transfer("1"))
+        self.connection.receive(transfer("2"))
         for unique_id in ("1", "2"):
-            ignored = only(self.connection.receive(authorize(unique_id)), Ignored)
+            ignored = only(self.connection.receive(transfer(unique_id)), Ignored)
             self.assertEqual((ignored.why, ignored.unique_id), (Why.REPEATED_IN_PROGRESS, unique_id))
-        events = self.connection.answer("1", AUTHORIZED_16) + self.connection.answer("2", AUTHORIZED_16)
+        events = self.connection.answer("1", TRANSFERRED) + self.connection.answer("2", TRANSFERRED)
         self.assertEqual([frame[1] for frame in sent(events)], ["1", "2"])
 
     def test_a_replayed_answer_waits_for_its_turn(self) -> None:
-        self.connection.receive(authorize("1"))
-        self.connection.answer("1", AUTHORIZED_16)
-        self.connection.receive(authorize("2"))
-        self.assertEqual(self.connection.receive(authorize("1")), [])
-        self.assertEqual([frame[1] for frame in sent(self.connection.answer("2", AUTHORIZED_16))], ["2", "1"])
+        self.connection.receive(transfer("1"))
+        self.connection.answer("1", TRANSFERRED)
+        self.connection.receive(transfer("2"))
+        self.assertEqual(self.connection.receive(transfer("1")), [])
+        self.assertEqual([frame[1] for frame in sent(self.connection.answer("2", TRANSFERRED))], ["2", "1"])
 
     def test_the_same_id_with_another_payload_is_a_new_call(self) -> None:
-        self.connection.receive(authorize("1"))
-        self.connection.answer("1", AUTHORIZED_16)
-        again = only(self.connection.receive(authorize("1", "other")), CallReceived)
+        self.connection.receive(transfer("1"))
+        self.connection.answer("1", TRANSFERRED)
+        again = only(self.connection.receive(transfer("1", "other")), CallReceived)
         self.assertTrue(again.reused_id)
-        self.assertEqual(again.payload, {"idTag": "other"})
+        self.assertEqual(again.payload, {"vendorId": "other"})
 
     def test_the_same_id_with_another_payload_is_a_new_call_while_in_progress(self) -> None:
-        first = only(self.connection.receive(authorize("1")), CallReceived)
+        first = only(self.connection.receive(transfer("1")), CallReceived)
         self.assertFalse(first.reused_id)
-        self.connection.receive(authorize("1", "other"))
-        again = of_kind(self.connection.answer("1", AUTHORIZED_16), CallReceived)
-        self.assertEqual([(c.payload["idTag"], c.reused_id) for c in again], [("other", True)])
-        self.connection.answer("1", AUTHORIZED_16)
+        self.connection.receive(transfer("1", "other"))
+        again = of_kind(self.connection.answer("1", TRANSFERRED), CallReceived)
+        self.assertEqual([(c.payload["vendorId"], c.reused_id) for c in again], [("other", True)])
+        self.connection.answer("1", TRANSFERRED)
         self.assertIsNone(self.connection.waiting_for)
 
     def test_only_the_last_answers_are_remembered(self) -> None:
         for unique_id in ("1", "2", "3"):
-            self.connection.receive(authorize(unique_id))
-            self.connection.answer(unique_id, AUTHORIZED_16)
-        only(self.connection.receive(authorize("1")), CallReceived)
+            self.connection.receive(transfer(unique_id))
+            self.connection.answer(unique_id, TRANSFERRED)
+        only(self.connection.receive(transfer("1")), CallReceived)
         self.connection.abandon("1")
-        self.assertIsInstance(self.connection.receive(authorize("2"))[0], Replayed)
-        self.assertIsInstance(self.connection.receive(authorize("3"))[0], Replayed)
+        self.assertIsInstance(self.connection.receive(transfer("2"))[0], Replayed)
+        self.assertIsInstance(self.connection.receive(transfer("3"))[0], Replayed)
 
     def test_with_no_memory_each_repeat_is_new(self) -> None:
         connection = Connection(Version.V16, remembered_answers=0)
         for _ in range(2):
-            only(connection.receive(authorize("1")), CallReceived)
-            connection.answer("1", AUTHORIZED_16)
+            only(connection.receive(transfer("1")), CallReceived)
+            connection.answer("1", TRANSFERRED)
 
     def test_refused_and_abandoned_calls_are_tried_anew(self) -> None:
-        self.connection.receive(authorize("1"))
+        self.connection.receive(transfer("1"))
         self.connection.answer_error("1", ErrorCode.INTERNAL_ERROR)
-        only(self.connection.receive(authorize("1")), CallReceived)
+        only(self.connection.receive(transfer("1")), CallReceived)
         self.connection.abandon("1")
-        only(self.connection.receive(authorize("1")), CallReceived)
+        only(self.connection.receive(transfer("1")), CallReceived)
 
-    def test_a_heartbeat_never_gets_an_old_clock(self) -> None:
-        for _ in range(2):
-            only(self.connection.receive(call("1", "Heartbeat")), CallReceived)
-            self.connection.answer("1", HEARTBEAT_ANSWER)
+    def test_an_answer_that_tells_how_things_stand_is_never_an_old_one(self) -> None:
+        boot = call("2", "BootNotification", {"chargePointVendor": "v", "chargePointModel": "m"})
+        for text, unique_id in ((call("1", "Heartbeat"), "1"), (boot, "2"), (authorize("3"), "3")):
+            for _ in range(2):
+                only(self.connection.receive(text), CallReceived)
+                self.connection.answer(unique_id, {})
 
 
 class ContentTests(unittest.TestCase):
