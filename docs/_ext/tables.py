@@ -1,6 +1,6 @@
 """Directives that draw their tables from the code, so that no page can disagree with it.
 
-``csms-settings``, ``csms-exchanges``, ``csms-queues`` and ``csms-actions`` take no arguments.
+``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions`` and ``csms-metrics`` take no arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from csms.config.settings import Settings, WebhookSettings
 from csms.domain import topology
+from csms.domain.actions import ACTIONS
+from csms.metrics import REGISTRY
 
 
 class TableDirective(SphinxDirective):
@@ -87,18 +89,34 @@ class Queues(TableDirective):
         yield from table("25 75", ("queue (with two shards)", "arguments"), rows)
 
 
-class Actions(TableDirective):
-    """Who answers each action of each version."""
+class ActionsTable(TableDirective):
+    """Who answers each action of each version, and what happens then."""
 
     def text(self) -> Iterable[str]:
-        from csms.domain.actions import describe
+        rows = []
+        for (version, name), action in sorted(ACTIONS.items()):
+            doc = (action.handler.__doc__ or "").strip().splitlines()[0] if action.handler else "Kept in the message log."
+            rows.append((version, name, action.answered_by.value, doc))
+        yield from table("9 30 21 40", ("version", "action", "answered by", "effect"), rows)
 
-        yield from table("12 34 18 36", ("version", "action", "answered by", "handled by"), describe())
+
+class Metrics(TableDirective):
+    """Every metric with its labels."""
+
+    def text(self) -> Iterable[str]:
+        rows = []
+        for collector, names in REGISTRY._collector_to_names.items():
+            labels = ", ".join(f"``{label}``" for label in getattr(collector, "_labelnames", ()))
+            name = getattr(collector, "_name", names[0])
+            suffix = "_total" if getattr(collector, "_type", "") == "counter" else ""
+            rows.append((f"``{name}{suffix}``", labels or "(none)", getattr(collector, "_documentation", "")))
+        yield from table("34 20 46", ("metric", "labels", "meaning"), sorted(rows))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-settings", SettingsTables)
     app.add_directive("csms-exchanges", Exchanges)
     app.add_directive("csms-queues", Queues)
-    app.add_directive("csms-actions", Actions)
+    app.add_directive("csms-actions", ActionsTable)
+    app.add_directive("csms-metrics", Metrics)
     return {"parallel_read_safe": True}
