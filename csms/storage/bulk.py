@@ -1,0 +1,195 @@
+"""Many rows in one statement, for each dialect.
+
+PostgreSQL gets all rows of a statement as one JSON parameter: one round trip and one statement text, however many
+rows there are, and a third of the client's work that multi-row VALUES take. SQLite has no round trips; its driver runs
+one prepared statement over all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import BindParameter, Column, ColumnElement, Connection, Subquery, Table, bindparam, func, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Dialect
+
+from csms.storage.types import UtcDateTime, aware, time_text
+
+Rows = Sequence[Sequence[Any]]
+
+_json = msgspec.json.Encoder()
+
+
+class Bulk(Protocol):
+    """What differs between the databases in the statements of a unit of work."""
+
+    def insert(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows, clause: str) -> int:
+        """Insert ``rows``, each with a value for every one of ``columns``; ``clause`` says what happens on a conflict.
+
+        Returns how many rows were written.
+        """
+        ...
+
+    def update(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+        """Change rows by their ``id``. Each of ``rows`` is (mask, values of ``columns`` ..., id).
+
+        Bit i of the mask says whether the row's i-th column is to be changed: what others wrote to the rest stays.
+        """
+        ...
+
+    def ids(self, connection: Connection, table: Table, count: int, taken: int) -> list[int]:
+        """``count`` fresh ids, ascending, where this transaction took ``taken`` before without writing them all."""
+        ...
+
+    def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+        """``column`` equals one of ``values``."""
+        ...
+
+    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
+        """A table made of ``rows``, to join with; its columns are named as ``columns`` are."""
+        ...
+
+
+class PostgresqlBulk:
+    """Rows as JSON arrays."""
+
+    def insert(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows, clause: str) -> int:
+        _refuse_naive(table, columns, rows)
+        statement = _postgresql_insert(table, columns, clause)
+        return connection.exec_driver_sql(statement, (_text(rows),)).rowcount
+
+    def update(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+        _refuse_naive(table, ("", *columns), rows)
+        connection.exec_driver_sql(_postgresql_update(table, columns), (_text(rows),))
+
+    def ids(self, connection: Connection, table: Table, count: int, taken: int) -> list[int]:
+        statement = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+        rows = connection.exec_driver_sql(statement, (f"{table.name}_id_seq", count))
+        return [row[0] for row in rows]
+
+    def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+        array = bindparam(None, list(values), type_=ARRAY(column.type), unique=True)
+        return column == func.any(array)
+
+    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
+        values = ", ".join(_postgresql_value(column, index) for index, column in enumerate(columns))
+        # The parameter's name differs, so that two of these fit in one statement.
+        source = text(f"SELECT {values} FROM jsonb_array_elements(CAST(:{name} AS jsonb)) AS v")
+        typed = source.columns(*(Column(column.name, column.type) for column in columns))
+        return typed.bindparams(**{name: _text(rows)}).subquery(name)
+
+
+class SqliteBulk:
+    """One prepared statement, run over all rows."""
+
+    def insert(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows, clause: str) -> int:
+        statement = _sqlite_insert(table, columns, clause)
+        return connection.exec_driver_sql(statement, _sqlite_rows(table, columns, rows)).rowcount
+
+    def update(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+        connection.exec_driver_sql(_sqlite_update(table, columns), _sqlite_rows(table, ("", *columns), rows))
+
+    def ids(self, connection: Connection, table: Table, count: int, taken: int) -> list[int]:
+        # Whoever writes has the database for itself, so that nobody else takes the same ones.
+        row = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).first()
+        first = max(row[0] if row else 0, taken) + 1
+        return list(range(first, first + count))
+
+    def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+        members = text("SELECT value FROM json_each(:members)")
+        chosen: BindParameter[str] = bindparam("members", _text(list(values)), unique=True)
+        return column.in_(members.bindparams(chosen).columns(Column("value", column.type)))
+
+    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
+        values = ", ".join(f"json_extract(value, '$[{i}]') AS {column.name}" for i, column in enumerate(columns))
+        source = text(f"SELECT {values} FROM json_each(:{name})")
+        typed = source.columns(*(Column(column.name, column.type) for column in columns))
+        texts = _sqlite_rows(columns[0].table, tuple(column.name for column in columns), rows)
+        return typed.bindparams(**{name: _text(texts)}).subquery(name)
+
+
+def bulk_for(dialect: str) -> Bulk:
+    """The statements of ``dialect``, as SQLAlchemy calls it."""
+    return SqliteBulk() if dialect == "sqlite" else PostgresqlBulk()
+
+
+def _text(rows: Sequence[Any]) -> str:
+    return _json.encode(rows).decode()
+
+
+_POSTGRESQL: Dialect = postgresql.dialect()
+_SQLITE: Dialect = sqlite.dialect()
+
+
+def _postgresql_value(column: Column[Any], index: int) -> str:
+    type_name = column.type.compile(_POSTGRESQL)
+    return f"(v->>{index})::{type_name.split(' COLLATE')[0]} AS {_POSTGRESQL.identifier_preparer.quote(column.name)}"
+
+
+@lru_cache(maxsize=256)
+def _postgresql_insert(table: Table, columns: tuple[str, ...], clause: str) -> str:
+    names = ", ".join(map(_POSTGRESQL.identifier_preparer.quote, columns))
+    values = ", ".join(_postgresql_value(table.c[name], index) for index, name in enumerate(columns))
+    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM jsonb_array_elements(%s::jsonb) AS v {clause}"
+
+
+@lru_cache(maxsize=256)
+def _postgresql_update(table: Table, columns: tuple[str, ...]) -> str:
+    quote = _POSTGRESQL.identifier_preparer.quote
+    values = ", ".join(_postgresql_value(table.c[name], index) for index, name in enumerate(columns, start=1))
+    changes = ", ".join(
+        f"{quote(name)} = CASE WHEN changed.mask & {1 << bit} <> 0 THEN changed.{quote(name)} ELSE t.{quote(name)} END"
+        for bit, name in enumerate(columns)
+    )
+    return (
+        f"UPDATE {table.name} AS t SET {changes} FROM (SELECT (v->>0)::bigint AS mask, {values},"
+        f" (v->>{len(columns) + 1})::bigint AS id FROM jsonb_array_elements(%s::jsonb) AS v) AS changed"
+        " WHERE t.id = changed.id"
+    )
+
+
+@lru_cache(maxsize=256)
+def _sqlite_insert(table: Table, columns: tuple[str, ...], clause: str) -> str:
+    names = ", ".join(map(_SQLITE.identifier_preparer.quote, columns))
+    return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))}) {clause}"
+
+
+@lru_cache(maxsize=256)
+def _sqlite_update(table: Table, columns: tuple[str, ...]) -> str:
+    quote = _SQLITE.identifier_preparer.quote
+    changes = ", ".join(
+        f"{quote(name)} = CASE WHEN ?1 & {1 << bit} THEN ?{bit + 2} ELSE {quote(name)} END"
+        for bit, name in enumerate(columns)
+    )
+    return f"UPDATE {table.name} SET {changes} WHERE id = ?{len(columns) + 2}"
+
+
+@lru_cache(maxsize=256)
+def _time_positions(table: Table, columns: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(i for i, name in enumerate(columns) if name and isinstance(table.c[name].type, UtcDateTime))
+
+
+def _refuse_naive(table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+    for position in _time_positions(table, columns):
+        for row in rows:
+            if (moment := row[position]) is not None:
+                aware(moment)
+
+
+def _sqlite_rows(table: Any, columns: tuple[str, ...], rows: Rows) -> list[tuple[Any, ...]]:
+    positions = _time_positions(table, columns)
+    if not positions:
+        return [tuple(row) for row in rows]
+    texts = []
+    for row in rows:
+        values = list(row)
+        for position in positions:
+            moment: datetime | None = values[position]
+            values[position] = None if moment is None else time_text(moment)
+        texts.append(tuple(values))
+    return texts

@@ -1,0 +1,165 @@
+"""Chargers, their connectors, and the variables that they reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import delete, select
+
+from csms.domain.model import Charger, Connector, Registration, ReportedVariable
+from csms.storage.keys import digest
+from csms.storage.sql import Sql, replace
+from csms.storage.tables import chargers, connectors, reported_variables
+from csms.storage.tracking import Shape, Tracked
+
+MAX_DEVICE_ID_CHARACTERS = 255
+
+_charger = Shape(Charger, chargers, loaded={"registration": Registration})
+_connector = Shape(Connector, connectors)
+
+
+def _variable_key(variable: ReportedVariable) -> int:
+    return digest(
+        variable.component,
+        variable.component_instance,
+        variable.evse_id,
+        variable.connector_id,
+        variable.variable,
+        variable.variable_instance,
+        variable.attribute,
+    )
+
+
+_variable = Shape(ReportedVariable, reported_variables, derived={"variable_key": _variable_key})
+_NEWEST_WINS = replace(
+    _variable.columns,
+    ("charger_id", "variable_key"),
+    "excluded.reported_at >= reported_variables.reported_at",
+)
+
+_Place = tuple[int, int, int]
+
+
+class SqlChargers:
+    """Implements :class:`csms.domain.repositories.Chargers`.
+
+    A charger that is read in order to be changed is locked: gateways, workers and the sweep after a dead gateway all
+    change the same rows.
+    """
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        self._by_device_id: dict[str, Charger | None] = {}
+        self._missing: set[int] = set()
+        self._places: dict[_Place, Connector] = {}
+        self._complete: set[int] = set()
+        self._chargers = Tracked(sql, _charger, self._index_charger)
+        self._connectors = Tracked(sql, _connector, self._index_connector)
+        self._reports: dict[tuple[int, int], ReportedVariable] = {}
+
+    def get(self, charger_id: int) -> Charger | None:
+        charger = self._chargers.get(charger_id)
+        if charger is None and charger_id not in self._missing:
+            self.load([charger_id], [])
+            charger = self._chargers.get(charger_id)
+        return charger
+
+    def by_device_id(self, device_id: str) -> Charger | None:
+        if device_id not in self._by_device_id:
+            found = self._chargers.fetch(self._sql.locked(_charger.query().where(chargers.c.device_id == device_id)))
+            self._by_device_id[device_id] = found[0] if found else None
+        return self._by_device_id[device_id]
+
+    def device_ids(self, charger_ids: Iterable[int]) -> Mapping[int, str]:
+        wanted = set(charger_ids)
+        known = {charger.id: charger.device_id for charger in map(self._chargers.get, wanted) if charger is not None}
+        unknown = wanted - known.keys() - self._missing
+        if unknown:
+            query = select(chargers.c.id, chargers.c.device_id).where(self._sql.any_of(chargers.c.id, unknown))
+            known.update((row[0], row[1]) for row in self._sql.rows(query))
+        return known
+
+    def add(self, charger: Charger) -> Charger:
+        existing = self.by_device_id(charger.device_id)
+        if existing is not None:
+            return existing
+        if not 0 < len(charger.device_id) <= MAX_DEVICE_ID_CHARACTERS:
+            raise ValueError(f"a device id has 1 to {MAX_DEVICE_ID_CHARACTERS} characters")
+        self._complete.add(self._chargers.add(charger).id)
+        return charger
+
+    def remove(self, device_id: str) -> bool:
+        charger = self.by_device_id(device_id)
+        if charger is None:
+            return False
+        self.flush()
+        self._sql.change(delete(chargers).where(chargers.c.id == charger.id))
+        self._chargers.forget(charger.id)
+        for place, connector in list(self._places.items()):
+            if place[0] == charger.id:
+                self._connectors.forget(connector.id)
+                del self._places[place]
+        self._missing.add(charger.id)
+        self._by_device_id[device_id] = None
+        return True
+
+    def page(self, *, after: str = "", limit: int = 100) -> Sequence[Charger]:
+        self.flush()
+        query = _charger.query().where(chargers.c.device_id > after).order_by(chargers.c.device_id).limit(limit)
+        return self._chargers.fetch(query)
+
+    def connector(self, charger_id: int, evse_id: int, connector_id: int) -> Connector:
+        self._load_connectors([charger_id])
+        known = self._places.get((charger_id, evse_id, connector_id))
+        if known is not None:
+            return known
+        return self._connectors.add(Connector(charger_id=charger_id, evse_id=evse_id, connector_id=connector_id))
+
+    def connectors(self, charger_ids: Iterable[int]) -> Sequence[Connector]:
+        wanted = set(charger_ids)
+        self._load_connectors(wanted)
+        return [connector for place, connector in sorted(self._places.items()) if place[0] in wanted]
+
+    def connected_through(self, gateway: str) -> Sequence[Charger]:
+        self.flush()
+        query = _charger.query().where(chargers.c.gateway == gateway, chargers.c.connected).order_by(chargers.c.id)
+        return self._chargers.fetch(self._sql.locked(query))
+
+    def report(self, variables: Iterable[ReportedVariable]) -> None:
+        for variable in variables:
+            key = (variable.charger_id, _variable_key(variable))
+            earlier = self._reports.get(key)
+            if earlier is None or variable.reported_at >= earlier.reported_at:
+                self._reports[key] = variable
+
+    def load(self, charger_ids: Iterable[int], with_connectors_of: Iterable[int]) -> None:
+        """Fetch these, in at most two queries."""
+        wanted = {i for i in charger_ids if self._chargers.get(i) is None and i not in self._missing}
+        if wanted:
+            # All in the same order, so that two transactions never wait for each other in a circle.
+            query = _charger.query().where(self._sql.any_of(chargers.c.id, wanted)).order_by(chargers.c.id)
+            self._chargers.fetch(self._sql.locked(query))
+            self._missing.update(i for i in wanted if self._chargers.get(i) is None)
+        self._load_connectors(with_connectors_of)
+
+    def flush(self) -> None:
+        """Write what is new and what changed."""
+        self._chargers.flush()
+        self._connectors.flush()
+        if self._reports:
+            rows = [_variable.row(variable) for variable in self._reports.values()]
+            self._reports.clear()
+            self._sql.insert(reported_variables, _variable.columns, rows, _NEWEST_WINS)
+
+    def _load_connectors(self, charger_ids: Iterable[int]) -> None:
+        wanted = set(charger_ids) - self._complete
+        if wanted:
+            self._connectors.fetch(_connector.query().where(self._sql.any_of(connectors.c.charger_id, wanted)))
+            self._complete |= wanted
+
+    def _index_charger(self, charger: Charger) -> None:
+        self._by_device_id[charger.device_id] = charger
+        self._missing.discard(charger.id)
+
+    def _index_connector(self, connector: Connector) -> None:
+        self._places[connector.charger_id, connector.evse_id, connector.connector_id] = connector

@@ -1,0 +1,88 @@
+"""What an exception of a driver means for the work that met it."""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import Enum
+
+import psycopg2
+from sqlalchemy import exc
+
+
+class Conflict(Exception):  # noqa: N818 - it names what happened
+    """Another transaction wrote first what this one was about to write: run the work again and it will see it."""
+
+
+class Trouble(Enum):
+    """What to do about a failed transaction."""
+
+    CONFLICT = "conflict"
+    """Met another transaction: run the same work again at once."""
+    LOST = "connection lost"
+    """The connection died, perhaps in the commit: run the same work once more on a new one."""
+    UNAVAILABLE = "unavailable"
+    """Not the work's fault: it may succeed later."""
+    FAULT = "fault"
+    """The work's own fault: it would fail again."""
+
+
+# SQLSTATE, whole or its first characters (PostgreSQL manual, appendix A). A missing right, table or column is a matter
+# of the installation: it must stop the line rather than send every message to the dead letters.
+_CONFLICTS = ("40", "23505", "23503")
+_LOST = ("08", "57P01", "57P02", "57P05")
+_UNAVAILABLE = ("53", "55P03", "57", "58", "25006", "42501", "42P01", "42703", "3F000", "XX001", "XX002")
+
+_SQLITE_CONFLICTS = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_FOREIGNKEY")
+_SQLITE_UNAVAILABLE = (
+    "SQLITE_BUSY",
+    "SQLITE_LOCKED",
+    "SQLITE_PERM",
+    "SQLITE_NOMEM",
+    "SQLITE_READONLY",
+    "SQLITE_INTERRUPT",
+    "SQLITE_IOERR",
+    "SQLITE_CORRUPT",
+    "SQLITE_FULL",
+    "SQLITE_CANTOPEN",
+    "SQLITE_NOTADB",
+)
+_NO_ANSWER = (psycopg2.OperationalError, psycopg2.InterfaceError)
+_SQLITE_SCHEMA = ("no such table", "no such column")
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """What ``error``, raised by a transaction, means."""
+    if isinstance(error, Conflict):
+        return Trouble.CONFLICT
+    if isinstance(error, exc.TimeoutError):
+        return Trouble.UNAVAILABLE
+    if isinstance(error, exc.DBAPIError):
+        return _of_driver(error.orig, invalidated=error.connection_invalidated)
+    if isinstance(error, psycopg2.Error | sqlite3.Error):
+        return _of_driver(error, invalidated=False)
+    return Trouble.FAULT
+
+
+def _of_driver(error: BaseException | None, *, invalidated: bool) -> Trouble:
+    if isinstance(error, sqlite3.Error):
+        return _of_sqlite(error)
+    code = getattr(error, "pgcode", None) or ""
+    if code.startswith(_CONFLICTS):
+        return Trouble.CONFLICT
+    if invalidated or code.startswith(_LOST):
+        return Trouble.LOST
+    if code.startswith(_UNAVAILABLE):
+        return Trouble.UNAVAILABLE
+    if not code and (isinstance(error, _NO_ANSWER) or type(error) is psycopg2.DatabaseError):
+        # No answer from a server at all: a connection that died, or could not be made.
+        return Trouble.LOST
+    return Trouble.FAULT
+
+
+def _of_sqlite(error: sqlite3.Error) -> Trouble:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(_SQLITE_CONFLICTS):
+        return Trouble.CONFLICT
+    if name.startswith(_SQLITE_UNAVAILABLE) or any(text in str(error) for text in _SQLITE_SCHEMA):
+        return Trouble.UNAVAILABLE
+    return Trouble.FAULT

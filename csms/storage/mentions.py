@@ -1,0 +1,62 @@
+"""What messages of chargers mention, so that it can be fetched for all of them at once.
+
+A guess that costs nothing when it is wrong: what is not found here is looked up when a handler asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from csms.domain.messages import ChargerMessage
+
+_TOKEN_FIELDS = ("idTag", "idToken")
+_STARTS = frozenset({"StartTransaction", "StopTransaction"})
+_CONNECTORS = frozenset({"StatusNotification", "ConnectionClosed"})
+
+
+class Mentions:
+    """The keys in a batch of messages."""
+
+    def __init__(self, messages: Iterable[ChargerMessage]) -> None:
+        self.charger_ids: set[int] = set()
+        self.with_sessions: set[int] = set()
+        self.with_connectors: set[int] = set()
+        self.tokens: set[str] = set()
+        self.transactions: set[tuple[int, str]] = set()
+        self.start_keys: set[tuple[int, str]] = set()
+        self.events: set[tuple[int, str, int]] = set()
+        self.starts = 0
+        for message in messages:
+            self._read(message)
+
+    def _read(self, message: ChargerMessage) -> None:
+        charger_id, payload = message.charger_id, message.payload
+        self.charger_ids.add(charger_id)
+        if message.message_type in _CONNECTORS:
+            self.with_connectors.add(charger_id)
+        for name in _TOKEN_FIELDS:
+            token = _text(payload.get(name), "idToken")
+            if token:
+                self.tokens.add(token)
+        if message.message_type in _STARTS or payload.get("eventType") == "Started":
+            self.starts += 1
+        info = payload.get("transactionInfo")
+        transaction = _text(info if info is not None else payload.get("transactionId"), "transactionId")
+        if transaction:
+            self.transactions.add((charger_id, transaction))
+            seq_no = payload.get("seqNo")
+            if isinstance(seq_no, int):
+                self.events.add((charger_id, transaction, seq_no))
+        if transaction or message.message_type in _STARTS or "meterValue" in payload:
+            self.with_sessions.add(charger_id)
+
+
+def _text(value: object, field: str) -> str:
+    """A string, a number as text, or the ``field`` of an object."""
+    if isinstance(value, Mapping):
+        found: Any = value.get(field)
+        value = found
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

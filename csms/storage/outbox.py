@@ -1,0 +1,67 @@
+"""Notifications on their way to the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, select, update
+
+from csms.domain.messages import Notification, encode_notification
+from csms.domain.repositories import OutboxRow
+from csms.domain.topology import notification_key
+from csms.storage.sql import IGNORE, Sql
+from csms.storage.tables import outbox
+
+_COLUMNS = ("id", "event_id", "routing_key", "body", "taken_at")
+
+
+class SqlOutbox:
+    """Implements :class:`csms.domain.repositories.Outbox`.
+
+    Rows belong to whoever wrote or took them last; ``taken_at`` says when, by the storage's own clock. What
+    :meth:`waiting` gives out is taken again only when it has grown old anew, so two takers never publish the same.
+    """
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        self._new: list[OutboxRow] = []
+
+    def add(self, notifications: Iterable[Notification]) -> Sequence[OutboxRow]:
+        added = list(notifications)
+        self._sql.want_ids(outbox, len(added))
+        rows = [
+            OutboxRow(
+                id=self._sql.new_id(outbox),
+                event_id=notification.event_id,
+                routing_key=notification_key(notification.type),
+                body=encode_notification(notification),
+            )
+            for notification in added
+        ]
+        self._new.extend(rows)
+        return rows
+
+    def waiting(self, *, older_than: datetime, limit: int) -> Sequence[OutboxRow]:
+        self.flush()
+        columns = (outbox.c.id, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
+        query = select(*columns).where(outbox.c.taken_at < older_than).order_by(outbox.c.id).limit(limit)
+        found = [
+            OutboxRow(id=row[0], event_id=row[1], routing_key=row[2], body=row[3].encode())
+            for row in self._sql.rows(query.with_for_update(skip_locked=True))
+        ]
+        if found:
+            mine = self._sql.any_of(outbox.c.id, [row.id for row in found])
+            self._sql.change(update(outbox).where(mine).values(taken_at=datetime.now(UTC)))
+        return found
+
+    def published(self, ids: Sequence[int]) -> None:
+        if ids:
+            self._sql.change(delete(outbox).where(self._sql.any_of(outbox.c.id, ids)))
+
+    def flush(self) -> None:
+        """Write what was added."""
+        now = datetime.now(UTC)
+        rows = [(row.id, row.event_id, row.routing_key, row.body.decode(), now) for row in self._new]
+        self._new.clear()
+        self._sql.insert(outbox, _COLUMNS, rows, IGNORE)

@@ -1,0 +1,71 @@
+"""PostgreSQL's partitions by month. What fits in none of them is in the DEFAULT one, so no odd date ever fails."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+PARTITIONED = {"meter_values": "sampled_at", "charger_data": "received_at"}
+"""Table and the time that it is partitioned by."""
+MONTHS_AHEAD = 2
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
+_NAME = re.compile(r".*_y(\d{4})m(\d{2})")
+
+
+def make_room(connection: Connection, now: datetime) -> list[str]:
+    """Make the partitions from the month before ``now`` on that do not exist yet; their names.
+
+    Rows that are in the DEFAULT partition already move along.
+    """
+    connection.exec_driver_sql(_LOCK_TIMEOUT)
+    month = _month_after(_first_of_month(now), -1)
+    made = []
+    for offset in range(2 + MONTHS_AHEAD):
+        begin = _month_after(month, offset)
+        for table, column in PARTITIONED.items():
+            name = f"{table}_y{begin:%Y}m{begin:%m}"
+            if not connection.exec_driver_sql("SELECT to_regclass(%s)", (name,)).scalar():
+                _make_partition(connection, table, column, name, begin, _month_after(begin, 1))
+                made.append(name)
+    return made
+
+
+def drop_old(connection: Connection, before: datetime) -> list[str]:
+    """Drop the partitions whose months were over at ``before``; their names."""
+    connection.exec_driver_sql(_LOCK_TIMEOUT)
+    dropped = []
+    for table in PARTITIONED:
+        for name in _partitions(connection, table):
+            match = _NAME.fullmatch(name)
+            if match and _month_after(datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC), 1) <= before:
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+                dropped.append(name)
+    return dropped
+
+
+def _make_partition(connection: Connection, table: str, column: str, name: str, begin: datetime, end: datetime) -> None:
+    within = f"{column} >= '{begin.isoformat()}' AND {column} < '{end.isoformat()}'"
+    bounds = f"FROM ('{begin.isoformat()}') TO ('{end.isoformat()}')"
+    # Made by itself and attached, it does not lock the whole table as PARTITION OF would.
+    connection.exec_driver_sql(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+    connection.exec_driver_sql(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")
+    connection.exec_driver_sql(
+        f"WITH moved AS (DELETE FROM {table}_default WHERE {within} RETURNING *) INSERT INTO {name} SELECT * FROM moved"
+    )
+    connection.exec_driver_sql(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}")
+
+
+def _partitions(connection: Connection, table: str) -> list[str]:
+    query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass ORDER BY 1"
+    return [row[0] for row in connection.exec_driver_sql(query, (table,))]
+
+
+def _first_of_month(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _month_after(month: datetime, count: int) -> datetime:
+    years, index = divmod(month.month - 1 + count, 12)
+    return month.replace(year=month.year + years, month=index + 1)

@@ -1,0 +1,47 @@
+"""Measured values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from csms.domain.model import Sample
+from csms.storage.keys import digest
+from csms.storage.sql import IGNORE, Sql
+from csms.storage.tables import meter_values
+from csms.storage.tracking import Shape
+
+_sample = Shape(
+    Sample,
+    meter_values,
+    derived={
+        "series_key": lambda s: digest(
+            s.session_id, s.evse_id, s.connector_id, s.measurand, s.phase, s.context, s.location
+        )
+    },
+)
+
+
+class SqlSamples:
+    """Appends samples; one that is there already (charger, time, series) is dropped."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        self._new: list[Sample] = []
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        """Append ``samples`` at the next flush."""
+        self._new.extend(samples)
+
+    def of_session(self, session_id: int, limit: int) -> Sequence[Sample]:
+        """The session's first ``limit`` samples."""
+        self.flush()
+        table = meter_values.c
+        query = _sample.query().where(table.session_id == session_id, table.session_id != 0)
+        ordered = query.order_by(table.sampled_at, table.series_key).limit(limit)
+        return [_sample.record(row) for row in self._sql.rows(ordered)]
+
+    def flush(self) -> None:
+        """Write what was appended."""
+        rows = [_sample.row(sample) for sample in self._new]
+        self._new.clear()
+        self._sql.insert(meter_values, _sample.columns, rows, IGNORE)

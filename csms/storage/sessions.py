@@ -1,0 +1,241 @@
+"""Charging sessions, and the 2.x events that made them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import and_, select, union
+
+from csms.domain.model import Sample, Session, SessionState, SessionSummary, TransactionEventRecord
+from csms.storage.errors import Conflict
+from csms.storage.keys import digest, folded
+from csms.storage.samples import SqlSamples
+from csms.storage.sql import IGNORE, Sql, replace
+from csms.storage.tables import charging_sessions, session_summaries, transaction_events
+from csms.storage.tracking import Shape, Tracked
+
+_session = Shape(
+    Session,
+    charging_sessions,
+    stored={"flags": lambda flags: " ".join(sorted(flags))},
+    loaded={"flags": lambda text: set(text.split()), "state": SessionState},
+    derived={
+        "transaction_key": lambda s: None if s.transaction_id is None else digest(s.transaction_id),
+        "start_key_digest": lambda s: digest(s.start_key),
+        "id_token_key": lambda s: digest(folded(s.id_token)),
+    },
+)
+_summary = Shape(SessionSummary, session_summaries)
+_event = Shape(
+    TransactionEventRecord,
+    transaction_events,
+    derived={"transaction_key": lambda e: digest(e.transaction_id), "recorded_at": lambda _: datetime.now(UTC)},
+)
+_REPLACE_SUMMARY = replace(_summary.columns, ("session_id",))
+
+_table = charging_sessions.c
+_Event = tuple[int, str, int]
+
+
+class SqlSessions:
+    """Implements :class:`csms.domain.repositories.Sessions`.
+
+    Queries only load; the answer is always looked up among the records in memory, where changes of this transaction
+    show that are not written yet.
+    """
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        self._sessions = Tracked(sql, _session, self._index)
+        self._by_charger: defaultdict[int, list[Session]] = defaultdict(list)
+        self._by_token: defaultdict[str, list[Session]] = defaultdict(list)
+        self._tokenless: list[Session] = []
+        self._all_active: set[int] = set()
+        self._asked_tokens: set[str] = set()
+        self._asked_transactions: set[tuple[int, str]] = set()
+        self._asked_starts: set[tuple[int, str]] = set()
+        self._asked_events: set[_Event] = set()
+        self._known_events: set[_Event] = set()
+        self._new_events: list[TransactionEventRecord] = []
+        self._summaries: dict[int, SessionSummary] = {}
+        self._samples = SqlSamples(sql)
+
+    def get(self, session_id: int) -> Session | None:
+        known = self._sessions.get(session_id)
+        if known is None:
+            found = self._sessions.fetch(_session.query().where(_table.id == session_id))
+            known = found[0] if found else None
+        return known
+
+    def by_transaction(self, charger_id: int, transaction_id: str) -> Session | None:
+        def wanted(session: Session) -> bool:
+            return session.transaction_id == transaction_id
+
+        known = self._find(charger_id, wanted)
+        if known is None and (charger_id, transaction_id) not in self._asked_transactions:
+            self._asked_transactions.add((charger_id, transaction_id))
+            key = digest(transaction_id)
+            query = _session.query().where(_table.charger_id == charger_id, _table.transaction_key == key)
+            self._sessions.fetch(query)
+            known = self._find(charger_id, wanted)
+        return known
+
+    def by_start_key(self, charger_id: int, start_key: str) -> Session | None:
+        def wanted(session: Session) -> bool:
+            return session.start_key == start_key
+
+        known = self._find(charger_id, wanted)
+        if known is None and (charger_id, start_key) not in self._asked_starts:
+            self._asked_starts.add((charger_id, start_key))
+            key = digest(start_key)
+            query = _session.query().where(_table.charger_id == charger_id, _table.start_key_digest == key)
+            self._sessions.fetch(query)
+            known = self._find(charger_id, wanted)
+        return known
+
+    def active(self, charger_id: int) -> Sequence[Session]:
+        if charger_id not in self._all_active:
+            self._all_active.add(charger_id)
+            state = SessionState.ACTIVE.value
+            self._sessions.fetch(_session.query().where(_table.charger_id == charger_id, _table.state == state))
+        return _oldest_first(self._by_charger[charger_id])
+
+    def active_with_token(self, id_token: str) -> Sequence[Session]:
+        token = folded(id_token)
+        if token not in self._asked_tokens:
+            self._asked_tokens.add(token)
+            query = _session.query().where(_table.id_token_key == digest(token))
+            self._sessions.fetch(query.where(_table.state == SessionState.ACTIVE.value))
+        # A session may have got its token in this transaction; it never changes it for another.
+        candidates = (*self._by_token[token], *self._tokenless)
+        return _oldest_first(session for session in candidates if folded(session.id_token) == token)
+
+    def add(self, session: Session) -> Session:
+        if not self._sql.careful:
+            # A conflict is found when the row is written; then the work runs again, and looks.
+            self._asked_starts.add((session.charger_id, session.start_key))
+            self._asked_transactions.add((session.charger_id, session.transaction_id or ""))
+        existing = self.by_start_key(session.charger_id, session.start_key)
+        if existing is None and session.transaction_id is not None:
+            existing = self.by_transaction(session.charger_id, session.transaction_id)
+        return existing if existing is not None else self._sessions.add(session)
+
+    def first_time(self, event: TransactionEventRecord) -> bool:
+        key = (event.charger_id, event.transaction_id, event.seq_no)
+        if key not in self._asked_events:
+            self._ask_events([key])
+        if key in self._known_events:
+            return False
+        self._known_events.add(key)
+        self._new_events.append(event)
+        return True
+
+    def page(
+        self,
+        *,
+        active: bool | None = None,
+        charger_id: int | None = None,
+        before_id: int = 0,
+        limit: int = 100,
+    ) -> Sequence[Session]:
+        self.flush()
+        query = _session.query()
+        if active is not None:
+            state = SessionState.ACTIVE.value
+            query = query.where(_table.state == state if active else _table.state != state)
+        if charger_id is not None:
+            query = query.where(_table.charger_id == charger_id)
+        if before_id:
+            query = query.where(_table.id < before_id)
+        return self._sessions.fetch(query.order_by(_table.id.desc()).limit(limit))
+
+    def add_samples(self, samples: Iterable[Sample]) -> None:
+        self._samples.add(samples)
+
+    def samples(self, session_id: int, *, limit: int = 1000) -> Sequence[Sample]:
+        return self._samples.of_session(session_id, limit)
+
+    def summarise(self, summary: SessionSummary) -> None:
+        self._summaries[summary.session_id] = summary
+
+    def summary(self, session_id: int) -> SessionSummary | None:
+        if session_id in self._summaries:
+            return self._summaries[session_id]
+        row = self._sql.first(_summary.query().where(session_summaries.c.session_id == session_id))
+        return None if row is None else _summary.record(row)
+
+    def load(
+        self,
+        charger_ids: set[int],
+        *,
+        tokens: set[str],
+        transactions: set[tuple[int, str]],
+        starts: set[tuple[int, str]],
+        events: set[_Event],
+    ) -> None:
+        """Fetch the chargers' active sessions and all others that are mentioned, in at most two queries."""
+        active = _table.state == SessionState.ACTIVE.value
+        parts = [select(_table.id).where(self._sql.any_of(_table.charger_id, charger_ids), active)]
+        if tokens:
+            digests = {digest(folded(token)) for token in tokens}
+            parts.append(select(_table.id).where(self._sql.any_of(_table.id_token_key, digests), active))
+        for column, mentioned in ((_table.transaction_key, transactions), (_table.start_key_digest, starts)):
+            if mentioned:
+                rows = [(charger_id, digest(text)) for charger_id, text in mentioned]
+                keys = self._sql.keys([_table.charger_id, column], rows, f"by_{column.name}")
+                found = and_(_table.charger_id == keys.c.charger_id, column == keys.c[column.name])
+                parts.append(select(_table.id).join(keys, found))
+        ids = parts[0] if len(parts) == 1 else union(*parts)
+        self._sessions.fetch(_session.query().where(_table.id.in_(ids)))
+        self._all_active |= charger_ids
+        self._asked_tokens |= {folded(token) for token in tokens}
+        self._asked_transactions |= transactions
+        self._asked_starts |= starts
+        if events:
+            self._ask_events(events)
+
+    def expect(self, count: int) -> None:
+        """Say how many sessions may begin."""
+        self._sql.want_ids(charging_sessions, count)
+
+    def flush(self) -> None:
+        """Write what is new and what changed."""
+        self._sessions.flush()
+        if self._new_events:
+            rows = [_event.row(event) for event in self._new_events]
+            self._new_events.clear()
+            if self._sql.insert(transaction_events, _event.columns, rows, IGNORE) < len(rows):
+                raise Conflict("another transaction recorded the same transaction events")
+        if self._summaries:
+            summaries = [_summary.row(summary) for _, summary in sorted(self._summaries.items())]
+            self._summaries.clear()
+            self._sql.insert(session_summaries, _summary.columns, summaries, _REPLACE_SUMMARY)
+        self._samples.flush()
+
+    def _find(self, charger_id: int, wanted: Callable[[Session], bool]) -> Session | None:
+        return next(filter(wanted, self._by_charger[charger_id]), None)
+
+    def _ask_events(self, events: Iterable[_Event]) -> None:
+        table = transaction_events.c
+        asked = {(charger_id, digest(text), seq_no): (charger_id, text, seq_no) for charger_id, text, seq_no in events}
+        keys = self._sql.keys([table.charger_id, table.transaction_key, table.seq_no], list(asked), "events")
+        same = [table[name] == keys.c[name] for name in ("charger_id", "transaction_key", "seq_no")]
+        for row in self._sql.rows(
+            select(table.charger_id, table.transaction_key, table.seq_no).join(keys, and_(*same))
+        ):
+            self._known_events.add(asked[row[0], row[1], row[2]])
+        self._asked_events.update(asked.values())
+
+    def _index(self, session: Session) -> None:
+        self._by_charger[session.charger_id].append(session)
+        if session.id_token:
+            self._by_token[folded(session.id_token)].append(session)
+        else:
+            self._tokenless.append(session)
+
+
+def _oldest_first(sessions: Iterable[Session]) -> list[Session]:
+    running = (session for session in sessions if session.state is SessionState.ACTIVE)
+    return sorted(running, key=lambda session: (session.started_at, session.id))

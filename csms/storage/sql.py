@@ -1,0 +1,89 @@
+"""The statements of one transaction: what repositories use instead of a bare connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table
+
+from csms.storage.bulk import Bulk, Rows
+
+AnyRow = Row[*tuple[Any, ...]]
+IGNORE = "ON CONFLICT DO NOTHING"
+_FIRST_BLOCK = 8
+
+
+class Sql:
+    """A connection within its transaction, and the dialect's way to write many rows."""
+
+    def __init__(self, connection: Connection, bulk: Bulk, *, writable: bool, careful: bool = False) -> None:
+        self._connection = connection
+        self._bulk = bulk
+        self.writable = writable
+        self.careful = careful
+        """This work has met a conflict before: look before writing what may be there already."""
+        self._free_ids: dict[Table, list[int]] = {}
+        self._last_id: dict[Table, int] = {}
+        self._wanted_ids: dict[Table, int] = {}
+
+    def rows(self, statement: Executable) -> Sequence[AnyRow]:
+        """Run a query."""
+        return self._connection.execute(statement).all()
+
+    def first(self, statement: Executable) -> AnyRow | None:
+        """Run a query for one row."""
+        return self._connection.execute(statement).first()
+
+    def change(self, statement: Executable) -> int:
+        """Run a statement that writes; returns how many rows it touched."""
+        self._must_write()
+        return self._connection.execute(statement).rowcount
+
+    def insert(self, table: Table, columns: tuple[str, ...], rows: Rows, clause: str = IGNORE) -> int:
+        """Insert many rows; returns how many were written."""
+        self._must_write()
+        return self._bulk.insert(self._connection, table, columns, rows, clause) if rows else 0
+
+    def update(self, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+        """Change many rows by id: see :meth:`Bulk.update`."""
+        self._must_write()
+        if rows:
+            self._bulk.update(self._connection, table, columns, rows)
+
+    def locked(self, query: Select[Any]) -> Select[Any]:
+        """``query``, holding its rows until the transaction ends if this one may change them."""
+        return query.with_for_update(key_share=True) if self.writable else query
+
+    def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+        """``column`` equals one of ``values``."""
+        return self._bulk.any_of(column, values)
+
+    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
+        """A table made of ``rows``, to join with."""
+        return self._bulk.keys(columns, rows, name)
+
+    def want_ids(self, table: Table, count: int) -> None:
+        """Say how many ids of ``table`` will be needed, so that the first one fetches them all."""
+        self._wanted_ids[table] = max(count, self._wanted_ids.get(table, 0))
+
+    def new_id(self, table: Table) -> int:
+        """A fresh id for a row of ``table``. Fetched in growing blocks; what is left over is never used."""
+        self._must_write()
+        free = self._free_ids.setdefault(table, [])
+        if not free:
+            count = self._wanted_ids.get(table, _FIRST_BLOCK)
+            self._wanted_ids[table] = 2 * count
+            free.extend(reversed(self._bulk.ids(self._connection, table, count, self._last_id.get(table, 0))))
+        self._last_id[table] = free[-1]
+        return free.pop()
+
+    def _must_write(self) -> None:
+        if not self.writable:
+            raise RuntimeError("Database.read is for work that changes nothing; use Database.transact")
+
+
+def replace(columns: Sequence[str], keys: Sequence[str], where: str = "") -> str:
+    """The clause that makes the newer row replace the one with the same ``keys``."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}" + (f" WHERE {where}" if where else "")
