@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import json
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csms.domain.messages import NotificationType
+from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
+from csms.gateway.events import EventRing, Filter, event_texts
+from tests.gateway.notes import note
+
+
+def ring_of(count: int, kept: int = 100) -> EventRing:
+    ring = EventRing(kept, b"".join)
+    for number in range(count):
+        ring.append(note(number))
+    return ring
+
+
+def taken(cursor: BrowserCursor) -> list[str]:
+    """Everything that the cursor has for the browser now; "reset" where the ring had moved on."""
+    ids: list[str] = []
+    while True:
+        try:
+            event = cursor.take()
+        except RingMovedOn:
+            ids.append("reset")
+            continue
+        if event is None:
+            return ids
+        ids.append(event.id)
+
+
+def ids(*numbers: int) -> list[str]:
+    return [f"event-{number}" for number in numbers]
+
+
+class EventTextTest(unittest.TestCase):
+    def test_every_notification_has_the_generic_frame(self) -> None:
+        (text,) = event_texts(note(1, NotificationType.CHARGER_BOOTED, vendor="Acme"))
+        self.assertEqual(
+            json.loads(text),
+            {
+                "event": "notification",
+                "type": "charger.booted",
+                "chargerId": 7,
+                "deviceId": "CP-1",
+                "data": {"vendor": "Acme"},
+                "timestamp": "2026-03-01T12:00:00Z",
+                "id": "event-1",
+            },
+        )
+
+    def test_three_types_have_a_specific_frame_with_the_same_fields(self) -> None:
+        for kind, name in (
+            (NotificationType.CHARGING_STARTED, "charging:started"),
+            (NotificationType.CHARGING_STOPPED, "charging:stopped"),
+            (NotificationType.CHARGER_STATUS_CHANGED, "charger:status:changed"),
+        ):
+            with self.subTest(kind):
+                generic, specific = map(json.loads, event_texts(note(1, kind, sessionId=3)))
+                self.assertEqual(specific.pop("event"), name)
+                generic.pop("event")
+                self.assertEqual(specific, generic)
+
+    def test_hostile_text_stays_inside_a_json_string(self) -> None:
+        hostile = '"},{"event":"reset"}\u2028</script><img onerror=alert(1)>\x00'
+        (text,) = event_texts(note(1, device_id=hostile, vendor=hostile))
+        self.assertEqual(json.loads(text)["deviceId"], hostile)
+        self.assertEqual(json.loads(text)["data"], {"vendor": hostile})
+
+
+class EventRingTest(unittest.TestCase):
+    def test_an_event_that_comes_twice_is_there_once(self) -> None:
+        ring = ring_of(3)
+        self.assertFalse(ring.append(note(1)))
+        self.assertEqual(len(ring), 3)
+
+    def test_an_event_that_comes_again_after_it_left_the_ring_stays_out(self) -> None:
+        ring = ring_of(6, kept=3)
+        self.assertFalse(ring.append(note(0)))
+        self.assertIsNone(ring.position("event-0"))
+
+    def test_it_keeps_no_more_than_it_may(self) -> None:
+        ring = ring_of(5000, kept=10)
+        self.assertEqual((len(ring), ring.begin, ring.end), (10, 4990, 5000))
+
+    def test_it_keeps_no_more_bytes_than_it_may(self) -> None:
+        ring = EventRing(1000, b"".join, max_bytes=10_000)
+        for number in range(100):
+            ring.append(note(number, text="x" * 1000))
+        self.assertLessEqual(sum(len(ring[position].wire) for position in range(ring.begin, ring.end)), 10_000)
+
+    def test_an_event_is_encoded_once_however_many_listen(self) -> None:
+        encoded: list[list[bytes]] = []
+
+        def to_wire(texts: list[bytes]) -> bytes:
+            encoded.append(texts)
+            return b"".join(texts)
+
+        ring = EventRing(10, to_wire)
+        cursors = [BrowserCursor(ring, 1000) for _ in range(50)]
+        ring.append(note(1))
+        for cursor in cursors:
+            cursor.release()
+            self.assertEqual(taken(cursor), ids(1))
+        self.assertEqual(len(encoded), 1)
+
+
+class BrowserCursorTest(unittest.TestCase):
+    def test_a_new_browser_gets_only_what_is_new(self) -> None:
+        ring = ring_of(5)
+        cursor = BrowserCursor(ring, 1000)
+        cursor.release()
+        self.assertEqual(taken(cursor), [])
+        ring.append(note(5))
+        self.assertEqual(taken(cursor), ids(5))
+
+    def test_nothing_is_given_before_the_release(self) -> None:
+        ring = ring_of(0)
+        cursor = BrowserCursor(ring, 1000)
+        ring.append(note(0))
+        self.assertEqual(taken(cursor), [])
+        cursor.release()
+        self.assertEqual(taken(cursor), ids(0))
+
+    def test_resume_gives_what_was_missed_once_and_in_order_and_then_what_is_new(self) -> None:
+        ring = ring_of(10)
+        cursor = BrowserCursor(ring, 1000)
+        ring.append(note(10))
+        self.assertEqual(cursor.resume("event-6"), 4)
+        self.assertEqual(taken(cursor), ids(7, 8, 9, 10))
+        ring.append(note(11))
+        self.assertEqual(taken(cursor), ids(11))
+
+    def test_a_late_resume_repeats_nothing_that_was_given_since(self) -> None:
+        ring = ring_of(5)
+        cursor = BrowserCursor(ring, 1000)
+        cursor.release()
+        ring.append(note(5))
+        self.assertEqual(taken(cursor), ids(5))
+        self.assertEqual(cursor.resume("event-2"), 2)
+        self.assertEqual(taken(cursor), ids(3, 4))
+        ring.append(note(6))
+        self.assertEqual(taken(cursor), ids(6))
+
+    def test_resume_from_the_newest_misses_nothing(self) -> None:
+        cursor = BrowserCursor(ring_of(5), 1000)
+        self.assertEqual(cursor.resume("event-4"), 0)
+        self.assertEqual(taken(cursor), [])
+
+    def test_resume_counts_what_the_filter_lets_through(self) -> None:
+        ring = ring_of(5)
+        ring.append(note(5, device_id="CP-2"))
+        cursor = BrowserCursor(ring, 1000)
+        cursor.filter = Filter(chargers=frozenset({"CP-2"}))
+        self.assertEqual(cursor.resume("event-1"), 1)
+        self.assertEqual(taken(cursor), ids(5))
+
+    def test_an_unknown_id_resumes_nothing_but_new_events_follow(self) -> None:
+        ring = ring_of(5)
+        cursor = BrowserCursor(ring, 1000)
+        self.assertIsNone(cursor.resume("event-99"))
+        ring.append(note(5))
+        self.assertEqual(taken(cursor), ids(5))
+
+    def test_an_id_that_left_the_ring_is_unknown(self) -> None:
+        self.assertIsNone(BrowserCursor(ring_of(20, kept=5), 1000).resume("event-3"))
+
+    def test_a_second_older_resume_in_the_middle_of_the_first_is_refused(self) -> None:
+        ring = ring_of(10)
+        cursor = BrowserCursor(ring, 1000)
+        cursor.release()
+        ring.append(note(10))
+        self.assertEqual(taken(cursor), ids(10))
+        self.assertEqual(cursor.resume("event-7"), 2)
+        self.assertIsNone(cursor.resume("event-2"))
+        self.assertEqual(taken(cursor), ids(8, 9))
+
+    def test_a_browser_that_the_ring_has_left_behind_is_reset_once(self) -> None:
+        ring = ring_of(0, kept=5)
+        cursor = BrowserCursor(ring, 1000)
+        cursor.release()
+        for number in range(20):
+            ring.append(note(number))
+        self.assertEqual(taken(cursor), ["reset"])
+        ring.append(note(20))
+        self.assertEqual(taken(cursor), ids(20))
+
+    def test_a_gap_in_the_events_resets_everybody(self) -> None:
+        ring = ring_of(5)
+        behind, ahead = BrowserCursor(ring, 1000), BrowserCursor(ring, 1000)
+        behind.resume("event-1")
+        ahead.release()
+        ring.break_off()
+        ring.append(note(5))
+        self.assertEqual(taken(behind), ["reset"])
+        self.assertEqual(taken(ahead), ["reset"])
+        ring.append(note(6))
+        self.assertEqual(taken(behind), ids(6))
+
+    def test_it_lags_once_when_too_many_bytes_wait_and_again_only_after_it_caught_up(self) -> None:
+        ring = ring_of(0)
+        cursor = BrowserCursor(ring, lag_bytes=1000)
+        cursor.release()
+        told = []
+        for number in range(20):
+            ring.append(note(number))
+            told.append(cursor.falls_behind())
+        self.assertEqual(told.count(True), 1)
+        self.assertGreater(told.index(True), 1)
+        self.assertEqual(taken(cursor), ids(*range(20)))
+        ring.append(note(20))
+        self.assertFalse(cursor.falls_behind())
+        for number in range(21, 40):
+            ring.append(note(number))
+        self.assertTrue(cursor.falls_behind())
+
+    def test_what_the_filter_hides_makes_nobody_lag(self) -> None:
+        ring = ring_of(0)
+        cursor = BrowserCursor(ring, lag_bytes=1000)
+        cursor.filter = Filter(types=frozenset({"charging.started"}))
+        cursor.release()
+        for number in range(50):
+            ring.append(note(number))
+        self.assertFalse(cursor.falls_behind())
+
+    @given(
+        missed=st.integers(0, 30), held=st.integers(0, 30), given_before=st.integers(0, 30), later=st.integers(0, 30)
+    )
+    def test_whenever_a_browser_resumes_it_has_every_event_once(
+        self, missed: int, held: int, given_before: int, later: int
+    ) -> None:
+        ring = ring_of(1)
+        numbers = iter(range(1, 1000))
+        expected = missed + held + given_before + later
+
+        def grow(count: int) -> None:
+            for _ in range(count):
+                ring.append(note(next(numbers)))
+
+        grow(missed)
+        cursor = BrowserCursor(ring, 1000)
+        grow(held)
+        seen: list[str] = []
+        if given_before:
+            cursor.release()
+            grow(given_before)
+            seen += taken(cursor)
+        cursor.resume("event-0")
+        seen += taken(cursor)
+        grow(later)
+        seen += taken(cursor)
+        self.assertEqual(sorted(seen), sorted(ids(*range(1, expected + 1))))
+        if not given_before:
+            self.assertEqual(seen, ids(*range(1, expected + 1)))
