@@ -56,14 +56,14 @@ class Process(Service):
     def __init__(
         self,
         name: str,
-        stages: Callable[[], Sequence[Stage]],
+        stages: Sequence[Stage],
         *,
         reactor: Starter,
         observer: ILogObserver | None = None,
         leave: Callable[[Starter], None] | None = None,
     ) -> None:
         self.setName(name)
-        self._build = stages
+        self._stages = stages
         self._reactor = reactor
         self._observer = observer
         self._leave = leave or leave_with_failure
@@ -93,22 +93,20 @@ class Process(Service):
             self._starting = spawn(self._start_stages(), "start")
 
     async def _start_stages(self) -> None:
-        name = "composition"
-        try:
-            for stage in self._build():
-                name = stage.name
-                self._begun.append(stage)
+        for stage in self._stages:
+            self._begun.append(stage)
+            try:
                 await stage.start()
-        except CancelledError:
-            raise
-        except _PLAIN as error:
-            _log.critical("{stage} cannot start: {reason}", stage=name, reason=str(error))
-            self._leave(self._reactor)
-        except Exception:
-            _log.failure("{stage} cannot start", stage=name)
-            self._leave(self._reactor)
-        else:
-            _log.info("{process} is up", process=self.name)
+            except CancelledError:
+                raise
+            except _PLAIN as error:
+                _log.critical("{stage} cannot start: {reason}", stage=stage.name, reason=str(error))
+                return self._leave(self._reactor)
+            except Exception:
+                _log.failure("{stage} cannot start", stage=stage.name)
+                return self._leave(self._reactor)
+        _log.info("{process} is up", process=self.name)
+        return None
 
     async def _stop_stages(self) -> None:
         while self._begun:

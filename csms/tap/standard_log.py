@@ -21,14 +21,14 @@ def log_observer(settings: LogSettings, twistd_options: Mapping[str, Any] | None
     """An observer in place of twistd's; None where that stays: with ``--syslog``, or when twistd does not run us."""
     if twistd_options is None or twistd_options.get("syslog"):
         return None
-    return LateObserver(partial(_open, settings, twistd_options))
+    # Noted now: when logging begins, standard output itself is made to write to the log.
+    return LateObserver(partial(_open, settings, twistd_options, sys.stdout))
 
 
-def _open(settings: LogSettings, twistd_options: Mapping[str, Any]) -> ILogObserver:
+def _open(settings: LogSettings, twistd_options: Mapping[str, Any], stdout: Any) -> ILogObserver:
     name = twistd_options.get("logfile")
-    if twistd_options.get("nodaemon") and (not name or name == "-"):
-        out: Any = sys.stdout
-    else:
+    out = stdout
+    if not twistd_options.get("nodaemon") or name not in (None, "", "-"):
         out = LogFile.fromFullPath(name or "twistd.log")
         _rotate_on_signal(out)
     return observer(out, json_lines=settings.format is LogFormat.JSON, level=settings.level.value)

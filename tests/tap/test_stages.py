@@ -62,7 +62,7 @@ class ProcessTests(SynchronousTestCase):
         def leave(reactor: object) -> None:
             self.failed = True
 
-        process = Process("csms", lambda: stages, reactor=self.reactor, leave=leave)
+        process = Process("csms", stages, reactor=self.reactor, leave=leave)
         process.startService()
         self.reactor.run()
         return process
@@ -83,7 +83,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual(self.trace, ["start a", "start b"])
 
     def test_nothing_starts_before_the_reactor_runs(self) -> None:
-        process = Process("csms", lambda: [self.stage("a")], reactor=self.reactor)
+        process = Process("csms", [self.stage("a")], reactor=self.reactor)
         process.startService()
         self.assertEqual(self.trace, [])
 
@@ -109,7 +109,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertFalse(self.failed)
 
     def test_a_stop_before_the_reactor_runs_starts_nothing(self) -> None:
-        process = Process("csms", lambda: [self.stage("a")], reactor=self.reactor)
+        process = Process("csms", [self.stage("a")], reactor=self.reactor)
         process.startService()
         self.successResultOf(process.stopService())
         self.reactor.run()
@@ -127,6 +127,6 @@ class ProcessTests(SynchronousTestCase):
     def test_its_observer_becomes_the_log_of_the_application(self) -> None:
         observer = LateObserver(lambda: cast(ILogObserver, self.events.append))
         application: Componentized = Application("csms")
-        process = Process("csms", list, reactor=self.reactor, observer=observer)
+        process = Process("csms", [], reactor=self.reactor, observer=observer)
         process.setServiceParent(application)
         self.assertIs(application.getComponent(ILogObserver), observer)
