@@ -122,6 +122,7 @@ class Composition:
             return self._waiting
         reasons = {
             "broker": self._broker.reason if self._broker and self._broker.state is not BrokerState.UP else "",
+            "events": "the events of the last minutes are being read" if self._feed and not self._feed.ready else "",
             "workers": self._workers.ready_reason if self._workers else "",
             "gateway": self._gateway.ready_reason if self._gateway else "",
         }
