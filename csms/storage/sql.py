@@ -42,13 +42,15 @@ class Sql:
 
     def insert(self, table: Table, columns: tuple[str, ...], rows: Rows, clause: str = IGNORE) -> int:
         """Insert many rows; returns how many were written."""
+        if not rows:
+            return 0
         self._must_write()
-        return self._bulk.insert(self._connection, table, columns, rows, clause) if rows else 0
+        return self._bulk.insert(self._connection, table, columns, rows, clause)
 
     def update(self, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
         """Change many rows by id: see :meth:`Bulk.update`."""
-        self._must_write()
         if rows:
+            self._must_write()
             self._bulk.update(self._connection, table, columns, rows)
 
     def locked(self, query: Select[Any]) -> Select[Any]:
