@@ -105,8 +105,14 @@ def _status(uow: UnitOfWork, record: IdToken, presented: Presented, at: datetime
     if record.expires_at is not None and record.expires_at <= at:
         return Status.EXPIRED
     if session_id is not None and record.max_sessions is not None:
-        running = uow.sessions.active_with_token(record.token)
-        others = [session for session in running if session.id != session_id and session.state is SessionState.ACTIVE]
+        others = [
+            session
+            for session in uow.sessions.active_with_token(record.token)
+            if session.id != session_id
+            and session.state is SessionState.ACTIVE
+            # One that was refused does not run on the token, even while the charger keeps it open.
+            and session.authorization_status == Status.ACCEPTED
+        ]
         if len(others) >= record.max_sessions:
             return Status.CONCURRENT_TX
     return Status.ACCEPTED

@@ -1,0 +1,126 @@
+"""A unit of work in dictionaries: as much of the protocols as handlers use, with the same rules about repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from csms.domain.model import (
+    Charger,
+    Connector,
+    IdToken,
+    ReportedVariable,
+    Sample,
+    Session,
+    SessionState,
+    TransactionEventRecord,
+)
+from csms.domain.repositories import UnitOfWork
+
+
+@dataclass
+class MemoryChargers:
+    by_id: dict[int, Charger] = field(default_factory=dict)
+    places: dict[tuple[int, int, int], Connector] = field(default_factory=dict)
+    variables: dict[tuple[object, ...], ReportedVariable] = field(default_factory=dict)
+
+    def get(self, charger_id: int) -> Charger | None:
+        return self.by_id.get(charger_id)
+
+    def add(self, charger: Charger) -> Charger:
+        charger.id = len(self.by_id) + 1
+        self.by_id[charger.id] = charger
+        return charger
+
+    def connector(self, charger_id: int, evse_id: int, connector_id: int) -> Connector:
+        place = (charger_id, evse_id, connector_id)
+        return self.places.setdefault(
+            place, Connector(charger_id=charger_id, evse_id=evse_id, connector_id=connector_id)
+        )
+
+    def connected_through(self, gateway: str) -> Sequence[Charger]:
+        return [charger for charger in self.by_id.values() if charger.connected and charger.gateway == gateway]
+
+    def report(self, variables: Iterable[ReportedVariable]) -> None:
+        for one in variables:
+            place = (one.charger_id, one.component, one.component_instance, one.evse_id, one.connector_id)
+            self.variables[*place, one.variable, one.variable_instance, one.attribute] = one
+
+
+@dataclass
+class MemorySessions:
+    rows: dict[int, Session] = field(default_factory=dict)
+    events: set[tuple[int, str, int]] = field(default_factory=set)
+    measured: dict[Sample, Sample] = field(default_factory=dict)
+
+    def by_transaction(self, charger_id: int, transaction_id: str) -> Session | None:
+        wanted = (charger_id, transaction_id)
+        return next((row for row in self.rows.values() if (row.charger_id, row.transaction_id) == wanted), None)
+
+    def by_start_key(self, charger_id: int, start_key: str) -> Session | None:
+        wanted = (charger_id, start_key)
+        return next((row for row in self.rows.values() if (row.charger_id, row.start_key) == wanted), None)
+
+    def active(self, charger_id: int) -> Sequence[Session]:
+        return [row for row in self.rows.values() if row.charger_id == charger_id and row.state is SessionState.ACTIVE]
+
+    def active_with_token(self, id_token: str) -> Sequence[Session]:
+        wanted = id_token.casefold()
+        active = (row for row in self.rows.values() if row.state is SessionState.ACTIVE)
+        return [row for row in active if row.id_token.casefold() == wanted]
+
+    def add(self, session: Session) -> Session:
+        existing = self.by_start_key(session.charger_id, session.start_key)
+        if existing is not None:
+            return existing
+        session.id = len(self.rows) + 1
+        self.rows[session.id] = session
+        return session
+
+    def first_time(self, event: TransactionEventRecord) -> bool:
+        key = (event.charger_id, event.transaction_id, event.seq_no)
+        if key in self.events:
+            return False
+        self.events.add(key)
+        return True
+
+    def page(
+        self, *, active: bool | None = None, charger_id: int | None = None, before_id: int = 0, limit: int = 100
+    ) -> Sequence[Session]:
+        rows = [
+            row
+            for row in reversed(self.rows.values())
+            if (active is None or active == (row.state is SessionState.ACTIVE))
+            and charger_id in (None, row.charger_id)
+            and (before_id == 0 or row.id < before_id)
+        ]
+        return rows[:limit]
+
+    def add_samples(self, samples: Iterable[Sample]) -> None:
+        for sample in samples:
+            key = replace(sample, value=None, unit="", raw_value="", received_at=sample.sampled_at)
+            self.measured.setdefault(key, sample)
+
+
+@dataclass
+class MemoryTokens:
+    by_token: dict[str, IdToken] = field(default_factory=dict)
+
+    def get(self, token: str) -> IdToken | None:
+        return self.by_token.get(token.casefold())
+
+    def add(self, token: IdToken) -> IdToken:
+        return self.by_token.setdefault(token.token.casefold(), token)
+
+
+@dataclass
+class MemoryUnit:
+    """One for all of a test: nothing is ever rolled back."""
+
+    chargers: MemoryChargers = field(default_factory=MemoryChargers)
+    sessions: MemorySessions = field(default_factory=MemorySessions)
+    id_tokens: MemoryTokens = field(default_factory=MemoryTokens)
+
+    def as_unit_of_work(self) -> UnitOfWork:
+        return cast(UnitOfWork, self)
