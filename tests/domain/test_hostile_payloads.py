@@ -22,27 +22,9 @@ from tests.domain.station import FIRST_CONNECTION, NOON, Station, card, register
 
 WORDS = st.sampled_from(
     [
-        "",
-        "1",
-        "-1",
-        "0",
-        "NaN",
-        "1e999",
-        "CARD",
-        "Started",
-        "Ended",
-        "SignedData",
-        "kWh",
-        "L1",
-        "Transaction.Begin",
-        "\u202e",
-    ]
-    + [
-        "2026-06-01T12:00:00Z",
-        "1970-01-01T00:00:00Z",
-        "222222017-10-27T00:00:00Z",
-        "Energy.Active.Import.Register",
-        "x" * 5000,
+        *("", "1", "-1", "0", "NaN", "1e999", "CARD", "Started", "Ended", "SignedData", "kWh", "L1", "\u202e"),
+        *("Transaction.Begin", "Energy.Active.Import.Register", "x" * 5000),
+        *("2026-06-01T12:00:00Z", "1970-01-01T00:00:00Z", "222222017-10-27T00:00:00Z"),
     ]
 )
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-1, 3)
@@ -126,7 +108,7 @@ STATUS = {"status": "Idle", "requestId": 1}
 @st.composite
 def bent(draw: st.DrawFn, action: str) -> dict[str, Any]:
     """A good payload of ``action`` in which some values were replaced by anything; or anything at all."""
-    payload = copy.deepcopy(draw(st.sampled_from(GOOD.get(action, [STATUS]))))
+    payload: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(GOOD.get(action, [STATUS]))))
     for _ in range(draw(st.integers(0, 4))):
         place: Any = payload
         while True:

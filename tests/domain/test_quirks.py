@@ -1,8 +1,9 @@
 """Behaviour of real chargers, replayed from files: ``quirks/*.json``.
 
-A file names the quirk and holds ``steps`` (``wait_s``: let time pass; ``send``: an action with its ``payload``; ``repeat``: send
-again what was sent in the step of that number; ``answer``: what must come back, as far as it is given; ``save``: names
-for fields of the answer, used as "$name") and what must be known in the end: ``sessions``, ``samples``, ``told``.
+A file names the quirk and holds ``steps`` (``wait_s``: let time pass; ``send``: an action with its ``payload``;
+``repeat``: send again what was sent in the step of that number; ``answer``: what must come back, as far as it is given;
+``save``: names for fields of the answer, used as "$name") and what must be known in the end: ``sessions``,
+``samples``, ``told``.
 The charger's clock starts at noon of 2026-06-01, UTC.
 """
 

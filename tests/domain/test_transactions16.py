@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import unittest
 from datetime import timedelta
-from typing import Any
-from unittest import mock
 
-from csms.domain import transactions16
 from csms.domain.messages import NotificationType
-from csms.domain.model import Flag, SessionState
+from csms.domain.model import Flag, Session, SessionState
 from csms.domain.sessions import MAX_ACTIVE
 from tests.domain.station import NOON, Station, iso, sampled_16
 
@@ -44,19 +41,21 @@ class Starts(unittest.TestCase):
         self.assertTrue(all(0 < one < 2**31 for one in ids))
         self.assertGreater(max(ids) - min(ids), 2**20)
 
-    def test_an_id_that_is_taken_or_zero_is_drawn_again(self) -> None:
+    def test_an_id_that_is_taken_is_drawn_again(self) -> None:
+        drawn = prepared().start()
         station = prepared()
-        taken = station.start().to_bytes(4)
-        draws = iter([bytes(4), taken, (77).to_bytes(4)])
-        real = transactions16.hashlib.sha256
-
-        def drawn(seed: bytes) -> Any:
-            if seed.startswith(b"["):
-                return real(seed)
-            return mock.Mock(digest=lambda: next(draws))
-
-        with mock.patch.object(transactions16.hashlib, "sha256", drawn):
-            self.assertEqual(station.start(connectorId=2), 77)
+        station.unit.sessions.add(
+            Session(
+                charger_id=station.charger.id,
+                transaction_id=str(drawn),
+                start_key="an earlier one",
+                state=SessionState.ENDED,
+                started_at=NOON,
+                start_received_at=NOON,
+            )
+        )
+        self.assertNotEqual(station.start(), drawn)
+        self.assertEqual(len(station.sessions), 2)
 
     def test_the_same_message_handled_again_draws_the_same_id(self) -> None:
         self.assertEqual(prepared().start(), prepared().start())
