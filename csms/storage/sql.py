@@ -74,7 +74,7 @@ class Sql:
         self._must_write()
         free = self._free_ids.setdefault(table, [])
         if not free:
-            count = self._wanted_ids.get(table, _FIRST_BLOCK)
+            count = self._wanted_ids.get(table) or _FIRST_BLOCK
             self._wanted_ids[table] = 2 * count
             free.extend(reversed(self._bulk.ids(self._connection, table, count, self._last_id.get(table, 0))))
         self._last_id[table] = free[-1]
