@@ -1,0 +1,257 @@
+"""The broker over AMQP, whichever library speaks it: two connections, each kept up, one to publish, one to consume.
+
+An alarm makes RabbitMQ stop reading from connections that publish: acks must not wait behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from csms.broker.address import Address
+from csms.broker.line import Line
+from csms.broker.publisher import Publisher
+from csms.broker.subscription import Subscription
+from csms.broker.wire import Channel, Connect, Connection, Received
+from csms.domain.topology import PRIVATE_QUEUE_ARGUMENTS, Topology
+from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
+
+_log = Logger(namespace="csms.broker")
+
+STOP_TIMEOUT_S = 10.0
+
+
+class AmqpBroker:
+    """RabbitMQ (see :class:`csms.ports.Broker`)."""
+
+    def __init__(
+        self, publish_to: Address, consume_from: Address, connect: Connect, topology: Topology, clock: IReactorTime
+    ) -> None:
+        self._topology = topology
+        self._clock = clock
+        self._publisher = Publisher(clock)
+        self._publish_line = Line(
+            "publish", publish_to, connect, self._prepare_publish, self._publisher.detach, self._changed, clock
+        )
+        self._consume_line = Line(
+            "consume", consume_from, connect, self._prepare_consume, self._release_consumers, self._changed, clock
+        )
+        self._control: Channel | None = None
+        self._subscriptions: list[Subscription] = []
+        self._private_queues: dict[str, None] = {}
+        self._bindings: dict[tuple[str, str, str], None] = {}
+        self._listeners: list[Callable[[BrokerState], None]] = []
+        self._state = BrokerState.DOWN
+        self._when_up: list[Deferred[None]] = []
+        self._streams = frozenset(queue.name for queue in topology.queues if queue.is_stream)
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._publish_line.start()
+        self._consume_line.start()
+
+    async def stop(self) -> None:
+        """Wait for confirms as long as the broker answers (bounded), give back what is held, close."""
+        if self._publish_line.is_up:
+            try:
+                await self._publisher.when_empty().addTimeout(STOP_TIMEOUT_S, self._clock)
+            except DeferredTimeout:
+                _log.warn("stopping with {waiting} messages unconfirmed", waiting=self._publisher.waiting)
+        self._publisher.close()
+        for subscription in self._subscriptions:
+            subscription.flush()
+        await self._publish_line.stop()
+        await self._consume_line.stop()
+        waiting, self._when_up = self._when_up, []
+        for deferred in waiting:
+            deferred.cancel()
+
+    @property
+    def state(self) -> BrokerState:
+        """UP when both connections are and no alarm is on."""
+        return self._state
+
+    @property
+    def reason(self) -> str:
+        """Why not UP."""
+        line = self._consume_line if self._publish_line.is_up else self._publish_line
+        return line.reason or self._publish_line.blocked_reason
+
+    def on_state(self, listener: Callable[[BrokerState], None]) -> None:
+        """Call ``listener`` at every change."""
+        self._listeners.append(listener)
+
+    async def when_up(self) -> None:
+        """Wait until UP."""
+        if self._state is not BrokerState.UP:
+            up: Deferred[None] = Deferred(self._when_up.remove)
+            self._when_up.append(up)
+            await up
+
+    # --- messages ----------------------------------------------------------------------------------------------
+
+    def publish(
+        self, exchange: str, routing_key: str, message: Message, *, deadline_s: float = 8.0, mandatory: bool = True
+    ) -> Deferred[None]:
+        """Send, and have it confirmed (see the port)."""
+        return self._publisher.publish(exchange, routing_key, message, deadline_s=deadline_s, mandatory=mandatory)
+
+    async def consume(
+        self, queue: str, on_delivery: Callable[[Delivery], None], *, prefetch: int, since: datetime | None = None
+    ) -> Consumer:
+        """Subscribe now if the broker is there, and anew after every reconnection."""
+        subscription = Subscription(
+            queue,
+            on_delivery,
+            prefetch=prefetch,
+            since=since,
+            is_stream=queue in self._streams,
+            clock=self._clock,
+            cancelled=self._cancelled,
+        )
+        self._subscriptions.append(subscription)
+        await self._if_up(lambda connection: Deferred.fromCoroutine(self._subscribe(connection, subscription)))
+        return subscription
+
+    # --- private queues ----------------------------------------------------------------------------------------
+
+    async def declare_private(self, queue: str) -> None:
+        """Declare now if the broker is there, and anew after every reconnection."""
+        self._private_queues[queue] = None
+        await self._ask(lambda channel: channel.declare_queue(queue, PRIVATE_QUEUE_ARGUMENTS, private=True))
+
+    async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
+        """Bind now if the broker is there, and anew after every reconnection."""
+        self._bindings[queue, exchange, routing_key] = None
+        await self._ask(lambda channel: channel.bind_queue(queue, exchange, routing_key, {}))
+
+    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
+        """Unbind now if the broker is there; do not bind after a reconnection."""
+        if self._bindings.pop((queue, exchange, routing_key), self) is None:
+            await self._ask(lambda channel: channel.unbind_queue(queue, exchange, routing_key))
+
+    async def depths(self) -> Mapping[str, int]:
+        """Messages waiting in each queue of the topology. Raises BrokerError when the broker is away."""
+        control = self._controlled()
+        names = [queue.name for queue in self._topology.queues if not queue.is_stream]
+        counted: Deferred[list[int]] = gatherResults([control.depth(name) for name in names], consumeErrors=True)
+        depths: list[int] = await self._consume_line.call(lambda _: counted)
+        return dict(zip(names, depths, strict=True))
+
+    async def take(self, queue: str, limit: int) -> list[Received]:
+        """Take up to ``limit`` messages out of ``queue``; they are held until :meth:`give_back`."""
+        control = self._controlled()
+        taken: list[Received] = []
+        while len(taken) < limit:
+            received = await self._consume_line.call(lambda _: control.get(queue))
+            if received is None:
+                break
+            taken.append(received)
+        return taken
+
+    def give_back(self, taken: list[Received], *, done: frozenset[int] = frozenset()) -> None:
+        """Return what :meth:`take` took; those with a tag in ``done`` are acked instead."""
+        control = self._control
+        if control is None:
+            return
+        for received in taken:
+            if received.tag in done:
+                control.ack(received.tag, multiple=False)
+            else:
+                control.requeue(received.tag)
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    async def _prepare_publish(self, connection: Connection) -> None:
+        channel = await connection.open_channel(self._publisher)
+        self._declare(channel)
+        channel.select_confirms()
+        await channel.sync()
+        self._publisher.attach(channel)
+
+    async def _prepare_consume(self, connection: Connection) -> None:
+        control = await connection.open_channel(None)
+        self._declare(control)
+        for queue in self._private_queues:
+            control.declare_queue(queue, PRIVATE_QUEUE_ARGUMENTS, private=True)
+        for queue, exchange, routing_key in self._bindings:
+            control.bind_queue(queue, exchange, routing_key, {})
+        await control.sync()
+        self._control = control
+        for subscription in tuple(self._subscriptions):
+            await self._subscribe(connection, subscription)
+
+    def _declare(self, channel: Channel) -> None:
+        for exchange in self._topology.exchanges:
+            channel.declare_exchange(exchange.name, exchange.kind)
+        for queue in self._topology.queues:
+            channel.declare_queue(queue.name, queue.arguments, private=False)
+        for binding in self._topology.bindings:
+            bind = channel.bind_exchange if binding.to_exchange else channel.bind_queue
+            bind(binding.target, binding.source, binding.routing_key, binding.arguments)
+
+    async def _subscribe(self, connection: Connection, subscription: Subscription) -> None:
+        channel = await connection.open_channel(subscription)
+        if subscription.cancelled:
+            channel.close()
+            return
+        subscription.attach(channel)
+        await channel.sync()
+
+    async def _cancelled(self, subscription: Subscription, channel: Channel | None) -> None:
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+        if channel is not None:
+            await self._if_up(lambda connection: channel.sync())
+
+    async def _ask(self, request: Callable[[Channel], None]) -> None:
+        """Make a request and wait until it is done; what a reconnection would repeat anyway needs no wait."""
+
+        def asked(_: Connection) -> Deferred[None]:
+            control = self._controlled()
+            request(control)
+            return control.sync()
+
+        await self._if_up(asked)
+
+    async def _if_up(self, make: Callable[[Connection], Deferred[None]]) -> None:
+        if self._consume_line.is_up:
+            try:
+                await self._consume_line.call(make)
+            except BrokerError as error:
+                _log.debug("left to the next connection: {error}", error=error)
+
+    def _release_consumers(self) -> None:
+        self._control = None
+        for subscription in self._subscriptions:
+            subscription.detach()
+
+    def _controlled(self) -> Channel:
+        if self._control is None or not self._consume_line.is_up:
+            raise BrokerError(self.reason or "not connected")
+        return self._control
+
+    def _changed(self) -> None:
+        """A line went up, down or was blocked."""
+        self._publisher.set_blocked(bool(self._publish_line.blocked_reason))
+        if not (self._publish_line.is_up and self._consume_line.is_up):
+            state = BrokerState.DOWN
+        else:
+            state = BrokerState.BLOCKED if self._publish_line.blocked_reason else BrokerState.UP
+        if state is self._state:
+            return
+        self._state = state
+        _log.info("broker is {state}: {reason}", state=state.value, reason=self.reason or "connected")
+        for listener in tuple(self._listeners):
+            listener(state)
+        if state is BrokerState.UP:
+            waiting, self._when_up = self._when_up, []
+            for deferred in waiting:
+                deferred.callback(None)

@@ -1,0 +1,295 @@
+"""AMQP by pika.
+
+Importing this module imports pika's Twisted adapter, which installs the reactor: import it late.
+pika's ``TwistedChannel`` is not used: it blames the wrong message for a return. Its connection is, with plain channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pika
+import pika.channel
+import pika.exceptions
+import pika.spec
+from pika.adapters.twisted_connection import TwistedProtocolConnection
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from csms.broker.address import Address, endpoint
+from csms.broker.wire import (
+    CONTENT_TYPE,
+    Argument,
+    Channel,
+    ChannelListener,
+    Connect,
+    Connection,
+    ConnectionFailed,
+    ConnectionListener,
+    Received,
+    expiration_ms,
+    expiration_s,
+    moment,
+    plain_headers,
+    text,
+)
+from csms.ports import Message
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+async def _connect(address: Address, listener: ConnectionListener, reactor: Any) -> Connection:
+    parameters = pika.ConnectionParameters(
+        virtual_host=address.vhost,
+        credentials=pika.PlainCredentials(address.username, address.password),
+        heartbeat=address.heartbeat_s,
+        client_properties={"product": "csms", "connection_name": address.connection_name},
+    )
+    protocol = TwistedProtocolConnection(parameters, reactor)
+    # Kept before connecting: pika forgets it when it fires. Why it failed is told to the callback only.
+    ready = protocol.ready
+    failures: list[object] = []
+    protocol._impl.add_on_open_error_callback(lambda _, error: failures.append(error), remove_default=False)
+    factory = Factory.forProtocol(lambda: protocol)
+    factory.noisy = False
+    try:
+        await endpoint(address, reactor, timeout_s=CONNECT_TIMEOUT_S).connect(factory)
+        await ready
+    except Exception as error:
+        if protocol.transport is not None:
+            protocol.transport.abortConnection()
+        if isinstance(error, CancelledError):
+            raise
+        raise ConnectionFailed(f"{address.place}: {_reason(failures[0] if failures else error)}") from error
+    return PikaConnection(protocol, listener)
+
+
+def connector(reactor: Any) -> Connect:
+    """The function that opens connections with pika."""
+
+    def connect(address: Address, listener: ConnectionListener) -> Deferred[Connection]:
+        return Deferred.fromCoroutine(_connect(address, listener, reactor))
+
+    return connect
+
+
+class PikaConnection:
+    """A connection (see :class:`csms.broker.wire.Connection`)."""
+
+    def __init__(self, protocol: Any, listener: ConnectionListener) -> None:
+        self._protocol = protocol
+        self._listener = listener
+        self._closed: Deferred[None] = Deferred()
+        protocol._impl.add_on_connection_blocked_callback(lambda _, frame: listener.blocked(frame.method.reason))
+        protocol._impl.add_on_connection_unblocked_callback(lambda _, frame: listener.unblocked())
+        protocol.closed.addCallbacks(self._lost, self._lost)
+
+    def open_channel(self, listener: ChannelListener | None) -> Deferred[Channel]:
+        """A new channel."""
+        opened: Deferred[Channel] = Deferred()
+
+        def is_open(channel: pika.channel.Channel) -> None:
+            if not opened.called:
+                opened.callback(PikaChannel(channel, listener, self._listener))
+
+        try:
+            self._protocol._impl.channel(on_open_callback=is_open)
+        except pika.exceptions.AMQPError as error:
+            opened.errback(ConnectionFailed(_reason(error)))
+        return opened
+
+    def close(self) -> Deferred[None]:
+        """Close in good order."""
+        if self._protocol.is_open:
+            self._protocol.close()
+        return self._closed
+
+    def abort(self) -> None:
+        """Drop the socket."""
+        if self._protocol.transport is not None:
+            self._protocol.transport.abortConnection()
+
+    def _lost(self, reason: object) -> None:
+        if not self._closed.called:
+            self._closed.callback(None)
+        self._listener.lost(_reason(reason))
+
+
+class PikaChannel:
+    """A channel (see :class:`csms.broker.wire.Channel`)."""
+
+    def __init__(
+        self, channel: pika.channel.Channel, listener: ChannelListener | None, connection: ConnectionListener
+    ) -> None:
+        self._channel = channel
+        self._listener = listener
+        self._connection = connection
+        self._closing = False
+        self._tag = ""
+        self._getting: Deferred[Received | None] | None = None
+        channel.add_on_close_callback(self._lost)
+        channel.add_on_cancel_callback(lambda _: connection.lost("the broker cancelled a consumer"))
+        channel.add_callback(self._got_none, [pika.spec.Basic.GetEmpty], one_shot=False)
+        if listener is not None:
+            channel.add_on_return_callback(self._returned)
+
+    def declare_exchange(self, name: str, kind: str) -> None:
+        """Declare an exchange."""
+        self._channel.exchange_declare(name, kind, durable=True)
+
+    def declare_queue(self, name: str, arguments: Mapping[str, Argument], *, private: bool) -> None:
+        """Declare a queue."""
+        self._channel.queue_declare(name, durable=not private, exclusive=private, arguments=dict(arguments))
+
+    def bind_queue(self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Argument]) -> None:
+        """Bind a queue."""
+        self._channel.queue_bind(queue, exchange, routing_key, dict(arguments))
+
+    def bind_exchange(self, target: str, source: str, routing_key: str, arguments: Mapping[str, Argument]) -> None:
+        """Bind an exchange to another."""
+        self._channel.exchange_bind(target, source, routing_key, dict(arguments))
+
+    def unbind_queue(self, queue: str, exchange: str, routing_key: str) -> None:
+        """Unbind a queue."""
+        self._channel.queue_unbind(queue, exchange, routing_key)
+
+    def select_confirms(self) -> None:
+        """Confirms from now on."""
+        self._channel.confirm_delivery(self._confirmed)
+
+    def consume(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
+        """Subscribe."""
+        self._channel.basic_qos(prefetch_count=prefetch)
+        self._tag = self._channel.basic_consume(queue, self._received, arguments=dict(arguments))
+
+    def cancel(self) -> None:
+        """Unsubscribe; pika gives back what arrives after this."""
+        if self._channel.is_open:
+            self._channel.basic_cancel(self._tag)
+
+    def sync(self) -> Deferred[None]:
+        """A question that changes nothing, behind all others."""
+        done: Deferred[None] = Deferred()
+        if self._channel.is_open:
+            self._channel.exchange_declare("amq.direct", passive=True, callback=lambda _: _fire(done, None))
+        return done
+
+    def depth(self, queue: str) -> Deferred[int]:
+        """Messages that wait."""
+        counted: Deferred[int] = Deferred()
+        if self._channel.is_open:
+            self._channel.queue_declare(
+                queue, passive=True, callback=lambda frame: _fire(counted, frame.method.message_count)
+            )
+        return counted
+
+    def get(self, queue: str) -> Deferred[Received | None]:
+        """Take one message; one at a time."""
+        self._getting = Deferred()
+        if self._channel.is_open:
+            self._channel.basic_get(queue, self._got)
+        return self._getting
+
+    def publish(self, exchange: str, routing_key: str, message: Message, *, mandatory: bool) -> None:
+        """Send; raises ValueError for what AMQP cannot carry."""
+        if not self._channel.is_open:
+            return
+        properties = pika.BasicProperties(
+            content_type=CONTENT_TYPE,
+            headers=message.headers or None,
+            delivery_mode=2 if message.persistent else 1,
+            correlation_id=message.correlation_id or None,
+            reply_to=message.reply_to or None,
+            expiration=expiration_ms(message.expiration_s),
+            message_id=message.message_id,
+            timestamp=None if message.timestamp is None else int(message.timestamp.timestamp()),
+            type=message.type or None,
+        )
+        try:
+            self._channel.basic_publish(exchange, routing_key, message.body, properties, mandatory)
+        except (pika.exceptions.ShortStringTooLong, pika.exceptions.UnsupportedAMQPFieldException) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+    def ack(self, tag: int, *, multiple: bool) -> None:
+        """Done with it."""
+        if self._channel.is_open:
+            self._channel.basic_ack(tag, multiple)
+
+    def requeue(self, tag: int) -> None:
+        """Give it back."""
+        if self._channel.is_open:
+            self._channel.basic_reject(tag, requeue=True)
+
+    def close(self) -> None:
+        """Close it."""
+        self._closing = True
+        if self._channel.is_open:
+            self._channel.close()
+
+    # --- what the broker says ----------------------------------------------------------------------------------
+
+    def _confirmed(self, frame: Any) -> None:
+        if self._listener is None:
+            return
+        method = frame.method
+        if isinstance(method, pika.spec.Basic.Ack):
+            self._listener.confirmed(method.delivery_tag, multiple=method.multiple)
+        else:
+            self._listener.refused(method.delivery_tag, multiple=method.multiple)
+
+    def _returned(self, _: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+        if self._listener is not None:
+            self._listener.returned(method.exchange, method.routing_key, properties.message_id or "")
+
+    def _received(self, _: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+        if self._listener is not None:
+            self._listener.received(_received(method, properties, body))
+
+    def _got(self, _: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+        if self._getting is not None:
+            _fire(self._getting, _received(method, properties, body))
+
+    def _got_none(self, _: Any) -> None:
+        if self._getting is not None:
+            _fire(self._getting, None)
+
+    def _lost(self, _: Any, reason: BaseException) -> None:
+        if not self._closing:
+            self._connection.lost(_reason(reason))
+
+
+def _received(method: Any, properties: pika.BasicProperties, body: bytes) -> Received:
+    headers = properties.headers or {}
+    return Received(
+        tag=method.delivery_tag,
+        exchange=method.exchange,
+        routing_key=method.routing_key,
+        redelivered=method.redelivered,
+        message=Message(
+            body=body,
+            message_id=text(properties.message_id),
+            type=text(properties.type),
+            headers=plain_headers(headers),
+            reply_to=text(properties.reply_to),
+            correlation_id=text(properties.correlation_id),
+            expiration_s=expiration_s(properties.expiration),
+            timestamp=moment(properties.timestamp),
+            persistent=properties.delivery_mode == 2,
+        ),
+        headers=headers,
+    )
+
+
+def _fire(deferred: Deferred[Any], result: object) -> None:
+    if not deferred.called:
+        deferred.callback(result)
+
+
+def _reason(error: object) -> str:
+    if isinstance(error, Failure):
+        error = error.value
+    if isinstance(error, (pika.exceptions.ConnectionClosed, pika.exceptions.ChannelClosed)):
+        return f"{error.reply_code} {error.reply_text}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,232 @@
+"""Messages on their way out: the map of what is not confirmed yet, in order, bounded, each with its deadline.
+
+Confirms are matched by our own count of publishes on the channel, returns by message id and address: neither AMQP nor a
+library's bookkeeping is trusted to say which message a basic.return belongs to.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from csms.broker.wire import Channel, Received
+from csms.ports import BrokerError, Message, PublishTimeout, Unroutable
+
+WINDOW = 2000
+"""Messages on the wire at once without a confirm; further ones wait here."""
+MAX_MESSAGES = 50_000
+MAX_BYTES = 256 * 1024 * 1024
+SWEEP_S = 0.1
+
+Key = tuple[str, str, str]
+
+
+class Outgoing:
+    """A message that somebody waits for."""
+
+    __slots__ = ("deadline", "deferred", "exchange", "mandatory", "message", "returned", "routing_key")
+
+    def __init__(self, exchange: str, routing_key: str, message: Message, mandatory: bool, deadline: float) -> None:
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.message = message
+        self.mandatory = mandatory
+        self.deadline = deadline
+        self.returned = False
+        self.deferred: Deferred[None] | None = Deferred()
+
+
+class Publisher:
+    """Sends messages in the order of the calls and settles each by confirm, return or deadline.
+
+    Without a channel, or while blocked, messages wait; a new channel gets all that is unconfirmed, in order.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._channel: Channel | None = None
+        self._blocked = False
+        self._outgoing: dict[Key, Outgoing] = {}
+        self._bytes = 0
+        self._unsent: deque[Outgoing] = deque()
+        self._refused: list[Outgoing] = []
+        self._on_wire: dict[int, Outgoing] = {}
+        self._next_tag = 1
+        self._oldest_tag = 1
+        self._sweep_call: IDelayedCall | None = None
+        self._when_empty: list[Deferred[None]] = []
+        self._closed = False
+
+    def publish(
+        self, exchange: str, routing_key: str, message: Message, *, deadline_s: float, mandatory: bool
+    ) -> Deferred[None]:
+        """Take ``message``; fires when it is confirmed, fails with PublishTimeout or Unroutable.
+
+        The same message to the same address while the first is on its way is sent once and settled together.
+        """
+        key = (exchange, routing_key, message.message_id)
+        deadline = self._clock.seconds() + deadline_s
+        known = self._outgoing.get(key)
+        if known is not None and known.deferred is not None:
+            known.deadline = max(known.deadline, deadline)
+            return _follow(known.deferred)
+        outgoing = Outgoing(exchange, routing_key, message, mandatory, deadline)
+        deferred = outgoing.deferred
+        assert deferred is not None
+        if self._closed:
+            outgoing.deferred = None
+            deferred.errback(BrokerError("the broker connection was stopped"))
+            return deferred
+        if len(self._outgoing) >= MAX_MESSAGES or self._bytes + len(message.body) > MAX_BYTES:
+            outgoing.deferred = None
+            deferred.errback(PublishTimeout(f"{len(self._outgoing)} messages wait for the broker already"))
+            return deferred
+        self._outgoing[key] = outgoing
+        self._bytes += len(message.body)
+        if self._unsent or self._channel is None or self._blocked or len(self._on_wire) >= WINDOW:
+            self._unsent.append(outgoing)
+        else:
+            self._send(self._channel, outgoing)
+        if self._sweep_call is None:
+            self._sweep_call = self._clock.callLater(SWEEP_S, self._sweep)
+        return deferred
+
+    # --- the channel -------------------------------------------------------------------------------------------
+
+    def attach(self, channel: Channel) -> None:
+        """Send everything unconfirmed on this new channel, with the message ids that it had."""
+        self._channel = channel
+        self._blocked = False
+        self._next_tag = self._oldest_tag = 1
+        self._on_wire.clear()
+        self._refused.clear()
+        self._unsent = deque(self._outgoing.values())
+        for outgoing in self._unsent:
+            outgoing.returned = False
+        self._pump()
+
+    def detach(self) -> None:
+        """The channel is gone; what was on it waits for the next one."""
+        self._channel = None
+
+    def set_blocked(self, blocked: bool) -> None:
+        """Hold messages back while the broker has an alarm."""
+        self._blocked = blocked
+        if not blocked:
+            self._pump()
+
+    def confirmed(self, tag: int, *, multiple: bool) -> None:
+        """The broker has this publish (``multiple``: and all before) safe."""
+        for outgoing in self._off_wire(tag, multiple):
+            if outgoing.returned:
+                self._settle(outgoing, Unroutable(f"no queue takes {outgoing.exchange} {outgoing.routing_key}"))
+            else:
+                self._settle(outgoing, None)
+        self._pump()
+
+    def refused(self, tag: int, *, multiple: bool) -> None:
+        """The broker did not take this publish: try again a little later."""
+        self._refused.extend(outgoing for outgoing in self._off_wire(tag, multiple) if outgoing.deferred)
+
+    def returned(self, exchange: str, routing_key: str, message_id: str) -> None:
+        """No queue took this one; the confirm that follows only says that it is settled."""
+        outgoing = self._outgoing.get((exchange, routing_key, message_id))
+        if outgoing is not None:
+            outgoing.returned = True
+
+    def received(self, received: Received) -> None:
+        """Nothing is consumed on a publisher's channel."""
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def when_empty(self) -> Deferred[None]:
+        """Fires when every message is settled."""
+        deferred: Deferred[None] = Deferred()
+        if self._outgoing:
+            self._when_empty.append(deferred)
+        else:
+            deferred.callback(None)
+        return deferred
+
+    def close(self) -> None:
+        """Take no more; fail what is left."""
+        self._closed = True
+        for outgoing in tuple(self._outgoing.values()):
+            self._settle(outgoing, PublishTimeout("stopped before the broker confirmed"))
+        if self._sweep_call is not None:
+            self._sweep_call.cancel()
+            self._sweep_call = None
+
+    @property
+    def waiting(self) -> int:
+        """Messages without an outcome."""
+        return len(self._outgoing)
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _send(self, channel: Channel, outgoing: Outgoing) -> None:
+        try:
+            channel.publish(outgoing.exchange, outgoing.routing_key, outgoing.message, mandatory=outgoing.mandatory)
+        except ValueError as error:
+            self._settle(outgoing, BrokerError(f"cannot be sent: {error}"))
+            return
+        self._on_wire[self._next_tag] = outgoing
+        self._next_tag += 1
+
+    def _pump(self) -> None:
+        while self._unsent and self._channel is not None and not self._blocked and len(self._on_wire) < WINDOW:
+            outgoing = self._unsent.popleft()
+            if outgoing.deferred is not None:
+                self._send(self._channel, outgoing)
+
+    def _off_wire(self, tag: int, multiple: bool) -> list[Outgoing]:
+        if not multiple:
+            outgoing = self._on_wire.pop(tag, None)
+            return [] if outgoing is None else [outgoing]
+        settled = [self._on_wire.pop(earlier, None) for earlier in range(self._oldest_tag, tag + 1)]
+        self._oldest_tag = tag + 1
+        return [outgoing for outgoing in settled if outgoing is not None]
+
+    def _settle(self, outgoing: Outgoing, error: BrokerError | None) -> None:
+        deferred, outgoing.deferred = outgoing.deferred, None
+        if deferred is None:
+            return
+        message = outgoing.message
+        del self._outgoing[outgoing.exchange, outgoing.routing_key, message.message_id]
+        self._bytes -= len(message.body)
+        if error is None:
+            deferred.callback(None)
+        else:
+            deferred.errback(error)
+        if self._when_empty and not self._outgoing:
+            waiting, self._when_empty = self._when_empty, []
+            for waiter in waiting:
+                waiter.callback(None)
+
+    def _sweep(self) -> None:
+        """One timer for all deadlines; it stops when nothing waits."""
+        self._sweep_call = self._clock.callLater(SWEEP_S, self._sweep) if self._outgoing else None
+        refused, self._refused = self._refused, []
+        self._unsent.extendleft(reversed([outgoing for outgoing in refused if outgoing.deferred]))
+        now = self._clock.seconds()
+        for outgoing in [outgoing for outgoing in self._outgoing.values() if outgoing.deadline <= now]:
+            self._settle(outgoing, PublishTimeout(f"no confirm from the broker for {outgoing.message.message_id}"))
+        self._pump()
+
+
+def _follow(first: Deferred[None]) -> Deferred[None]:
+    """A Deferred with the same outcome as ``first``."""
+    second: Deferred[None] = Deferred()
+
+    def succeeded(_: None) -> None:
+        second.callback(None)
+
+    def failed(failure: Failure) -> Failure:
+        second.errback(failure)
+        return failure
+
+    first.addCallbacks(succeeded, failed)
+    return second
