@@ -245,13 +245,11 @@ class ChargerProtocol(WebSocketServerProtocol):
         if not self.failedByMe:
             self._collected += payload
 
-    def onMessageFrameEnd(self) -> None:
-        self.frame_data = None
-
     def onMessageEnd(self) -> None:
         payload, self._collected = self._collected, bytearray()
-        if self._perMessageCompress is not None:
-            self._perMessageCompress._decompressor = None  # 40 kB; made anew for each message anyway
+        deflate: Any = self._perMessageCompress
+        if deflate is not None:
+            deflate._decompressor = None  # 40 kB; made anew for each message anyway
         if self.state == self.STATE_OPEN:
             self.onMessage(bytes(payload), self.message_is_binary)
 

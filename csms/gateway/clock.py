@@ -20,7 +20,7 @@ class Clock(Protocol):
         """Unix time."""
         ...
 
-    def callLater(self, delay: float, call: Callable[..., Any], *args: Any) -> IDelayedCall: ...  # noqa: N802
+    def callLater(self, delay: float, call: Callable[..., Any], /, *args: Any) -> IDelayedCall: ...  # noqa: N802
 
 
 def utc(clock: Clock) -> datetime:

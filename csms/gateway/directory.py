@@ -52,14 +52,17 @@ class Directory:
         self._unknown: dict[str, float] = {}
         self._lookups: dict[str, Deferred[bool | None]] = {}
 
-    async def find(self, device_id: str, *, fresh_s: float = FRESH_S, ask: bool = True) -> Known | None:
-        """The charger, or None when there is none. ``ask``: whether the database may be asked.
+    async def find(self, device_id: str, *, fresh_s: float | None = None, ask: bool = True) -> Known | None:
+        """The charger, or None when there is none.
+
+        ``fresh_s``: how old a remembered answer may be; None: ``FRESH_S``. ``ask``: whether the database may be asked.
 
         Raises DatabaseUnavailable when the answer is not remembered and cannot be had now.
         """
         known = self._known.get(device_id)
         now = self._clock.seconds()
-        if known is not None and now - known.asked_at < (fresh_s if ask else STALE_S):
+        believed_s = STALE_S if not ask else FRESH_S if fresh_s is None else fresh_s
+        if known is not None and now - known.asked_at < believed_s:
             return known
         if known is None and now - self._unknown.get(device_id, -STALE_S) < UNKNOWN_FRESH_S:
             return None

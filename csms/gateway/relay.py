@@ -375,7 +375,9 @@ class Relay:
         except BrokerError as error:
             _log.warn("end of {charger}'s connection not told: {error}", charger=self.device_id, error=str(error))
 
-    def _message(self, message_id: str, kind: str, payload: dict[str, Any], **fields: Any) -> ChargerMessage:
+    def _message(
+        self, message_id: str, kind: str, payload: dict[str, Any], *, raw_data: str = "", **fields: Any
+    ) -> ChargerMessage:
         upstream = self._upstream
         self._told_at = upstream.clock.seconds()
         return ChargerMessage(
@@ -384,6 +386,7 @@ class Relay:
             message_type=kind,
             payload=payload,
             timestamp=utc(upstream.clock),
+            raw_data=raw_data,
             message_id=message_id,
             connection_id=self.connection_id,
             ocpp_version=self._ocpp.version.value,

@@ -14,7 +14,7 @@ the listening and the reading, then waits for what is under way, then closes (10
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -141,10 +141,10 @@ class ChargerGateway:
         settings = self._settings
         await self._until(lambda: self._upstream.idle, settings.publish_deadline_s + settings.answer_deadline_s)
         self._close_all(GOING_AWAY, "the gateway stops")
-        await self._until(lambda: not self._protocols, CLOSE_TIMEOUT_S + SWEEP_S)
-        for protocol in tuple(self._protocols) + tuple(self._factory.handshakes):
+        await self._until(lambda: not self._sockets(), CLOSE_TIMEOUT_S + SWEEP_S)
+        for protocol in self._sockets():
             protocol.fail()
-        await self._until(lambda: self._upstream.idle and not self._protocols, settings.publish_deadline_s)
+        await self._until(lambda: self._upstream.idle and not self._sockets(), settings.publish_deadline_s)
         for call in (self._sweeping, self._beating):
             if call.running:
                 call.stop()
@@ -230,6 +230,9 @@ class ChargerGateway:
             self._pulsed_at = now
             for protocol in tuple(self._protocols):
                 protocol.pulse(now, interval_s, timeout_s)
+
+    def _sockets(self) -> Sequence[ChargerProtocol]:
+        return (*self._protocols, *self._factory.handshakes)
 
     def _close_all(self, code: int, reason: str) -> None:
         for protocol in tuple(self._protocols):
