@@ -11,7 +11,6 @@ from klein import Klein
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from csms.api import pages, queries
@@ -25,6 +24,8 @@ from csms.domain.repositories import UnitOfWork
 from csms.ports import Database, DatabaseUnavailable
 
 T = TypeVar("T")
+OUR_FAULT = "csms failed; its log says how"
+NOTHING_HERE = "there is nothing of that name or number"
 _log = Logger(namespace="csms.api")
 
 
@@ -85,7 +86,7 @@ def _add_rest(app: Klein, database: Database) -> None:
     async def answer(request: HttpRequest, name: str, query: Callable[[UnitOfWork], T | None]) -> bytes:
         found = await database.read(query, name=name)
         if found is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "there is nothing of that name or number")
+            raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE)
         request.setHeader("Content-Type", "application/json")
         request.setHeader("Cache-Control", "no-store")
         return msgspec.json.encode(found)
@@ -104,8 +105,8 @@ def _add_rest(app: Klein, database: Database) -> None:
     @app.route("/api/v1/chargers/<device_id>", methods=["GET"])
     async def charger(request: HttpRequest, device_id: str) -> bytes:
         Parameters(request.args)
-        if "\0" in device_id:
-            raise NotFound
+        if "\0" in device_id:  # no name has it, and databases choke on it
+            raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE)
         return await answer(request, "show charger", lambda uow: queries.charger(uow, device_id))
 
     @app.route("/api/v1/sessions", methods=["GET"])
@@ -125,7 +126,7 @@ def _add_rest(app: Klein, database: Database) -> None:
 
 def _add_errors(app: Klein, console: Console) -> None:
     @app.handle_errors(Exception)
-    def failed(request: IRequest, failure: Failure) -> bytes | IResource:
+    def failed(request: IRequest, failure: Failure) -> bytes:
         assert isinstance(request, HttpRequest)
         error = failure.value
         if isinstance(error, NotFound):
@@ -139,12 +140,12 @@ def _add_errors(app: Klein, console: Console) -> None:
             detail = f"this URL knows only {allowed}"
             return problem_body(request, Problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, allow=allowed))
         _log.failure("a request failed", failure=failure)
-        return problem_body(request, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "csms failed; its log says how"))
+        return problem_body(request, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT))
 
 
-def _not_routed(request: HttpRequest, console: Console) -> bytes | IResource:
+def _not_routed(request: HttpRequest, console: Console) -> bytes:
     """The console routes paths of its own, so what is not known here is its business, outside of /api."""
-    path = "/" + b"/".join(request.postpath or ()).decode("utf-8", "replace")
+    path = "/" + b"/".join([*(request.prepath or ()), *(request.postpath or ())]).decode()
     if path == "/api" or path.startswith("/api/") or request.method not in (b"GET", b"HEAD"):
         return problem_body(request, Problem(HTTPStatus.NOT_FOUND, "there is nothing at this URL"))
     if request.sign_in is None:

@@ -77,7 +77,7 @@ class HttpService:
         self._events = events
         self._reactor = reactor
         self._access = Access(database, settings, now)
-        app = build_app(
+        self.app = build_app(
             access=self._access,
             database=database,
             console=Console(console),
@@ -85,7 +85,7 @@ class HttpService:
             signed_out=events.sign_out,
         )
         gate = Gate(
-            routes=app.resource(),
+            routes=self.app.resource(),
             events=events,
             access=self._access,
             origins=Origins(settings),
@@ -99,6 +99,11 @@ class HttpService:
     def port(self) -> int:
         """The port in use."""
         return self._listener.port
+
+    @property
+    def site(self) -> HttpSite:
+        """What answers."""
+        return self._listener.site
 
     async def start(self) -> None:
         """Listen. Raises :class:`twisted.internet.error.CannotListenError`."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -17,7 +18,7 @@ from csms.api.access import SESSION_COOKIE, Access
 from csms.api.origins import Origins, is_loopback
 from csms.api.problems import Problem, problem_body
 from csms.api.requests import SECURITY_HEADERS, HttpRequest
-from csms.api.routes import html, unavailable, wants_page
+from csms.api.routes import OUR_FAULT, html, unavailable, wants_page
 from csms.coroutines import spawn
 from csms.ports import DatabaseUnavailable
 
@@ -25,6 +26,7 @@ EVENTS_PATH = b"/events"
 METRICS_PATH = b"/metrics"
 PUBLIC = re.compile(rb"/health(/live|/ready)?|/sign-in/([A-Za-z0-9_-]{1,128}|style\.css)")
 """What is served without a sign-in, to the letter: a percent sign anywhere makes a path not public."""
+_log = Logger(namespace="csms.api")
 _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
 
@@ -101,6 +103,9 @@ class Gate(Resource):
             answer = problem_body(request, problem)
         except DatabaseUnavailable:
             answer = unavailable(request)
+        except Exception:
+            _log.failure("a request failed before it was routed")
+            answer = problem_body(request, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT))
         if gone:
             return
         if answer is None:
@@ -118,6 +123,8 @@ class Gate(Resource):
             if request.sign_in is None:
                 detail = "not signed in, or the sign-in has ended; csms-admin sign-in-link makes a link to sign in"
                 raise Refused(HTTPStatus.UNAUTHORIZED, pages.SIGNED_OUT, detail)
+        if not _is_readable(request):
+            raise Problem(HTTPStatus.BAD_REQUEST, "the URL or the Host header is not UTF-8")
         if request.path == EVENTS_PATH:
             self._check_upgrade(request)
         elif request.method not in _SAFE_METHODS and not self._is_ours(request, without_origin=public):
@@ -157,10 +164,7 @@ class Gate(Resource):
         if request.path == EVENTS_PATH and request.sign_in is not None:
             self._events.upgrade(request, request.sign_in.session, request.sign_in.expires_at)
             return
-        answer = self._routes.render(request)
-        if isinstance(answer, bytes):  # Klein's word on a path that is no UTF-8
-            request.write(answer)
-            request.finish()
+        self._routes.render(request)
 
 
 _FOREIGN = (
@@ -173,6 +177,14 @@ def _refusal(request: HttpRequest, refused: Refused) -> bytes:
     if wants_page(request):
         return html(request, refused.status, refused.page)
     return problem_body(request, Problem(refused.status, refused.detail))
+
+
+def _is_readable(request: HttpRequest) -> bool:
+    try:
+        b"/".join([request.getRequestHostname(), *(request.postpath or ())]).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _header(request: HttpRequest, name: bytes) -> str | None:
