@@ -21,7 +21,7 @@ from csms.simulator.link import Link, NoAnswer, Refused
 from csms.simulator.mailbox import Mailbox
 
 Payload = dict[str, Any]
-TOKENS = tuple(f"SIM-CARD-{number:02d}" for number in range(1, 21))
+TOKENS = tuple(f"SIM-CARD-{number:03d}" for number in range(1, 201))
 """The cards of the simulated drivers."""
 _BOOT_RETRY_S = 10.0
 

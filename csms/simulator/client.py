@@ -23,7 +23,7 @@ _log = Logger(namespace="csms.simulator")
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _CONNECT_TIMEOUT_S = 20.0
-_GOING_AWAY = 1001
+_NORMAL_CLOSURE = 1000
 
 
 class ChargerProtocol(WebSocketClientProtocol):
@@ -54,6 +54,7 @@ class ChargerFactory(WebSocketClientFactory):
     """Keeps one charger connected."""
 
     protocol = ChargerProtocol  # type: ignore[assignment]
+    noisy = False
 
     def __init__(self, url: str, charger: VirtualCharger, reactor: Any, random: Random, *, password: str) -> None:
         headers = {}
@@ -123,7 +124,8 @@ class ChargerFactory(WebSocketClientFactory):
             self._timer = None
         if self._protocol is not None:
             self._stopped = Deferred()
-            self._protocol.sendClose(_GOING_AWAY)
-            if self._protocol.transport is not None:
-                self._protocol.transport.loseConnection()
+            if self._protocol.state == WebSocketClientProtocol.STATE_OPEN:
+                self._protocol.sendClose(_NORMAL_CLOSURE)
+            else:
+                self._protocol.dropConnection(abort=True)
             await self._stopped
