@@ -26,6 +26,10 @@ class Options(SettingsOptions):
         ("twistd -n --pidfile= csms-gateway -c /etc/csms/tap.conf", "under systemd or in a container"),
     )
 
+    def check(self) -> None:
+        """Refuse a broker that nobody else can reach."""
+        self.needs_outside_broker("csms-gateway")
+
 
 def makeService(options: Options) -> IService:
     """The service, which opens nothing before it is started: twistd forks in between."""

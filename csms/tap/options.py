@@ -45,9 +45,21 @@ class SettingsOptions(usage.Options):
         config = given.pop("config", None)
         try:
             self.settings = read_settings(given, config)
+            self.check()
         except ConfigError as error:
             self._wrong = True
             raise usage.UsageError(str(error)) from error
+
+    def check(self) -> None:
+        """For a subclass that cannot work with all settings; it raises :class:`ConfigError`."""
+
+    def needs_outside_broker(self, service: str) -> None:
+        """Refuse the broker that lives in one process."""
+        if self.settings.broker.url.startswith("memory:"):
+            raise ConfigError(
+                f"{service} needs a RabbitMQ: set broker.url to amqp://...; without one, `twistd csms` runs everything "
+                "in one process"
+            )
 
     def getUsage(self, width: int | None = None) -> str:
         """What ``--help`` shows; after an error in a setting only where to find it."""

@@ -26,6 +26,10 @@ class Options(SettingsOptions):
         ("twistd -n csms-worker --worker-http-port=8081", "with /health and /metrics on loopback"),
     )
 
+    def check(self) -> None:
+        """Refuse a broker that nobody else can reach."""
+        self.needs_outside_broker("csms-worker")
+
 
 def makeService(options: Options) -> IService:
     """The service, which opens nothing before it is started: twistd forks in between."""
