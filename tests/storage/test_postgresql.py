@@ -1,0 +1,193 @@
+"""What only PostgreSQL can meet: lost connections, timeouts, partitions."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg2
+from twisted.internet.defer import Deferred
+
+from csms.domain.model import Charger
+from csms.ports import DatabaseUnavailable
+from csms.storage.unit_of_work import SqlUnitOfWork
+from tests.servers import drop_database, postgresql_url
+from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, a_message, a_sample, an_entry
+
+
+def run(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Run a statement on a connection of its own."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+class LossTests(PostgresqlCase):
+    async def killed(self, times: int) -> list[int]:
+        """Backends of work whose connection is killed in its midst for the first ``times``."""
+        backends: list[int] = []
+
+        def work(uow: SqlUnitOfWork) -> list[int]:
+            uow.chargers.add(Charger(device_id="CP-1"))
+            uow.flush()
+            backends.append(uow._sql._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+            if len(backends) <= times:
+                run(self.url, "SELECT pg_terminate_backend(%s, 5000)", backends[-1])
+            uow.chargers.add(Charger(device_id="CP-2"))
+            return backends
+
+        return await self.write(work)
+
+    async def test_work_whose_connection_is_lost_runs_once_more(self) -> None:
+        backends = await self.killed(1)
+        self.assertEqual(len(set(backends)), 2)
+        self.assertEqual(len(await self.look(lambda uow: uow.chargers.page())), 2)
+
+    async def test_a_connection_lost_twice_is_a_database_that_is_away(self) -> None:
+        await self.assertFailure(Deferred.fromCoroutine(self.killed(2)), DatabaseUnavailable)
+        self.assertEqual(await self.look(lambda uow: uow.chargers.page()), [])
+
+    async def test_a_commit_whose_answer_is_lost_has_its_effect_once(self) -> None:
+        tries: list[str] = []
+
+        def work(uow: SqlUnitOfWork) -> bool:
+            first = "event" in uow.consumed.first_times("consumer", ["event"], NOW)
+            if first:
+                uow.chargers.add(Charger(device_id="CP-1"))
+            tries.append("first" if first else "repeat")
+            if len(tries) == 1:
+                # Committed, and then the connection dies, so that the COMMIT that follows has no answer.
+                uow.flush()
+                driver: Any = uow._sql._connection.connection.driver_connection
+                driver.commit()
+                uow._sql._connection.exec_driver_sql("SELECT 1")
+                run(self.url, "SELECT pg_terminate_backend(%s, 5000)", driver.get_backend_pid())
+            return first
+
+        await self.write(work)
+        self.assertEqual(tries, ["first", "repeat"])
+        self.assertEqual(len(await self.look(lambda uow: uow.chargers.page())), 1)
+
+    async def test_idle_connections_that_were_killed_cost_no_failure(self) -> None:
+        await self.a_charger()
+        others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'csms'"
+        run(self.url, f"{others} AND datname = current_database()")
+        self.assertEqual(len(await self.look(lambda uow: uow.chargers.page())), 1)
+        self.assertEqual(await self.a_charger(), 1)
+
+    async def test_a_statement_beyond_the_timeout_is_given_up(self) -> None:
+        database = await self.opened(statement_timeout_s=0.1)
+        sleeping = database.transact(
+            lambda uow: uow._sql._connection.exec_driver_sql("SELECT pg_sleep(60)"), name="sleep"
+        )
+        await self.assertFailure(Deferred.fromCoroutine(sleeping), DatabaseUnavailable)
+
+    async def test_a_deadlock_is_tried_again(self) -> None:
+        for name in ("CP-1", "CP-2"):
+            await self.a_charger(name)
+        both = threading.Barrier(2)
+
+        def work(uow: SqlUnitOfWork, names: tuple[str, str]) -> None:
+            for name in names:
+                charger = uow.chargers.by_device_id(name)
+                assert charger is not None
+                charger.vendor += "x"
+                if name == names[0] and not both.broken:
+                    both.wait(30)
+            both.abort()
+
+        await self.race(work, [("CP-1", "CP-2"), ("CP-2", "CP-1")])
+        self.assertEqual([one.vendor for one in await self.look(lambda uow: uow.chargers.page())], ["xx", "xx"])
+
+    async def test_values_that_no_column_takes_fail_alone_and_at_once(self) -> None:
+        for vendor in ("nul \x00", "surrogate \ud800"):
+            adding: Deferred[Any] = Deferred.fromCoroutine(
+                self.write(lambda uow, text: uow.chargers.add(Charger(device_id="CP-1", vendor=text)), vendor)
+            )
+            error = await self.assertFailure(adding, Exception)
+            self.assertNotIsInstance(error, DatabaseUnavailable)
+
+    async def test_tables_that_are_gone_stop_the_line_instead_of_failing_the_work(self) -> None:
+        def work(uow: SqlUnitOfWork) -> None:
+            uow._sql._connection.exec_driver_sql("ALTER TABLE chargers RENAME TO gone")
+            uow.chargers.page()
+
+        await self.assertFailure(Deferred.fromCoroutine(self.write(work)), DatabaseUnavailable)
+
+    async def test_connections_are_named_for_the_operator(self) -> None:
+        await self.a_charger()
+        names = run(
+            self.url, "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
+        )
+        self.assertIn(("csms",), names)
+
+
+class PartitionTests(DatabaseCase):
+    def fresh_url(self) -> str:
+        url = postgresql_url()
+        self.addCleanup(drop_database, url)
+        return url
+
+    def partitions(self, table: str) -> dict[str, int]:
+        """Rows of each partition that has any, or is no default."""
+        names = run(self.url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", table)
+        return {name: run(self.url, f"SELECT count(*) FROM {name}")[0][0] for (name,) in names}
+
+    async def test_a_start_makes_the_months_around_now(self) -> None:
+        now = datetime.now(UTC)
+        expected = {f"meter_values_y{month:%Y}m{month:%m}" for month in _months_around(now)} | {"meter_values_default"}
+        self.assertEqual(set(self.partitions("meter_values")), expected)
+        self.assertEqual(len(self.partitions("charger_data")), len(expected))
+
+    async def test_rows_go_to_their_month_and_odd_ones_to_the_default(self) -> None:
+        await self.database.maintain(NOW, 0)
+        moments = [NOW, NOW - timedelta(days=28), NOW.replace(year=1970), NOW.replace(year=2999)]
+        await self.write(lambda uow: uow.sessions.add_samples([a_sample(1, sampled_at=moment) for moment in moments]))
+        rows = self.partitions("meter_values")
+        self.assertEqual((rows["meter_values_y2026m03"], rows["meter_values_y2026m02"]), (1, 1))
+        self.assertEqual(rows["meter_values_default"], 2)
+
+    async def test_rows_in_the_default_move_when_their_month_is_made(self) -> None:
+        month = datetime(2031, 5, 1, tzinfo=UTC)
+        moments = [month, month - timedelta(microseconds=1), month + timedelta(days=31), month + timedelta(days=30)]
+        await self.write(lambda uow: uow.sessions.add_samples([a_sample(1, sampled_at=moment) for moment in moments]))
+        await self.write(lambda uow: uow.log.append([an_entry(a_message(1))]))
+        await self.database.maintain(month + timedelta(days=14), 0)
+        await self.database.maintain(month + timedelta(days=14), 0)
+        rows = self.partitions("meter_values")
+        expected = {"meter_values_y2031m05": 2, "meter_values_y2031m04": 1, "meter_values_y2031m06": 1}
+        self.assertEqual({name: rows[name] for name in expected}, expected)
+        self.assertEqual(rows["meter_values_default"], 0)
+        again = a_sample(1, sampled_at=month)
+        await self.write(lambda uow: uow.sessions.add_samples([again]))
+        self.assertEqual(self.partitions("meter_values")["meter_values_y2031m05"], 2)
+
+    async def test_months_beyond_the_retention_are_dropped_whole_and_others_kept(self) -> None:
+        for month in (1, 2, 3, 4):
+            await self.database.maintain(datetime(2026, month, 1, tzinfo=UTC), 0)
+        await self.database.maintain(datetime(2026, 4, 15, tzinfo=UTC), 60)
+        names = set(self.partitions("charger_data"))
+        self.assertFalse(names & {"charger_data_y2025m12", "charger_data_y2026m01"})
+        self.assertLessEqual({"charger_data_y2026m02", "charger_data_y2026m03", "charger_data_default"}, names)
+
+    async def test_maintenance_waits_for_nobody_who_does_the_same(self) -> None:
+        connection = psycopg2.connect(self.url)
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (0x63736D73,))
+            await self.database.maintain(datetime(2031, 1, 1, tzinfo=UTC), 0)
+        self.assertNotIn("meter_values_y2031m01", self.partitions("meter_values"))
+
+
+def _months_around(now: datetime) -> list[datetime]:
+    """The month before ``now``, its own, and two more."""
+    first = now.replace(day=15)
+    return [first + timedelta(days=days) for days in (-30, 0, 30, 61)]
+
+
+del DatabaseCase, PostgresqlCase
