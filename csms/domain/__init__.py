@@ -4,6 +4,10 @@
 - ``model``: charger, connector, session, sample, token: the records that handlers read and change.
 - ``repositories``: what a unit of work offers; storage implements it.
 - ``actions``: one table of every OCPP action: who answers it, and which function handles it.
-- ``provisioning``, ``authorization``, ``transactions``, ``metering``, ``availability``, ``diagnostics``, ...:
-  the handlers, one module for each functional block of OCPP.
+- ``handling``: what a handler is given and what it returns.
+- ``provisioning``, ``authorization``, ``transactions16``, ``transactions2``, ``metering``, ``availability``,
+  ``diagnostics``, ``data_transfer``: the handlers, one module for each functional block of OCPP.
+- ``sessions``, ``energy``, ``samples``: what the handlers of all versions share about charging.
+- ``payloads``, ``times``: reading what chargers send without trusting it.
+- ``credentials``: passwords of chargers. ``topology``, ``dead_letters``: names and headers on the broker.
 """

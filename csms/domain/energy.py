@@ -47,7 +47,7 @@ def _apply(session: Session, reading: Reading, once: bool) -> None:
         session.power_w = reading.power_w
     if current and reading.soc_percent is not None:
         session.soc_percent = reading.soc_percent
-    if newer:
+    if newer and reading.says_something:
         session.meter_last_at = reading.at
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from csms.domain.handling import Call, Handled
 from csms.domain.messages import NotificationType
 from csms.domain.model import Flag, Session, SessionState
-from csms.domain.payloads import MAX_CONNECTOR_ID, MAX_EVSE_ID, bounded, integer, mappings
+from csms.domain.payloads import MAX_EVSE_ID, bounded, integer, mappings
 from csms.domain.samples import Place, readings, take_samples
 from csms.domain.sessions import measure, place_of
 from csms.domain.times import LATE
@@ -32,7 +32,7 @@ def meter_values_16(call: Call) -> Handled:
 def meter_values_2(call: Call) -> Handled:
     """2.x J01: clock-aligned values of an EVSE or, with EVSE 0, of the main meter; never part of a transaction."""
     evse_id = bounded(integer(call.payload, "evseId"), MAX_EVSE_ID)
-    return _without_session(call, evse_id, bounded(integer(call.payload, "connectorId"), MAX_CONNECTOR_ID))
+    return _without_session(call, evse_id, 0)
 
 
 def _of_session(call: Call, session: Session) -> Handled:

@@ -101,6 +101,10 @@ class Reading:
     power_w: float | None = None
     soc_percent: float | None = None
 
+    @property
+    def says_something(self) -> bool:
+        return any(value is not None for value in (self.register_wh, self.interval_wh, self.power_w, self.soc_percent))
+
 
 def take_samples(values: Iterable[Mapping[str, Any]], message: ChargerMessage, place: Place) -> Taken:
     """The samples in ``meterValue`` or ``transactionData``, of any version; what is not readable at all is left out."""

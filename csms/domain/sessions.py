@@ -29,7 +29,7 @@ def begin(call: Call, session: Session, presented: Presented | None) -> Decision
     clear_connector(call, session)
     decision = None if presented is None else authorize(call, session, presented)
     call.tell(NotificationType.CHARGING_STARTED, **told(session))
-    newer = [other for other in _beside(call, session) if other.started_at > session.started_at]
+    newer = [other for other in _beside(call, session) if _began_before(session, other)]
     if newer:
         # History that came late, from the charger's queue.
         _supersede(call, session, by=newer[0])
@@ -39,7 +39,7 @@ def begin(call: Call, session: Session, presented: Presented | None) -> Decision
 def clear_connector(call: Call, session: Session) -> None:
     """Supersede older sessions that cannot run beside ``session``, and the oldest of too many."""
     for other in _beside(call, session):
-        if other.started_at <= session.started_at:
+        if _began_before(other, session):
             _supersede(call, other, by=session)
     others = [other for other in running_at(call) if other.id != session.id]
     for other in others[: max(0, len(others) + 1 - MAX_ACTIVE)]:
@@ -149,6 +149,13 @@ def _beside(call: Call, session: Session) -> list[Session]:
         and other.evse_id == session.evse_id != 0
         and (other.connector_id == session.connector_id or 0 in (other.connector_id, session.connector_id))
     ]
+
+
+def _began_before(one: Session, other: Session) -> bool:
+    """Which session is the older one: by the charger's clock, or by arrival when that clock is in doubt."""
+    if Flag.CLOCK_SKEW in one.flags | other.flags:
+        return one.id < other.id
+    return (one.started_at, one.id) < (other.started_at, other.id)
 
 
 def _supersede(call: Call, session: Session, *, by: Session) -> None:

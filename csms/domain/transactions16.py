@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 
-from csms.domain.authorization import Presented, id_tag_info, presented_16
+from csms.domain.authorization import id_tag_info, presented_16
 from csms.domain.energy import apply_readings, end_meter
 from csms.domain.handling import Call, Handled
 from csms.domain.model import Flag, Session, SessionState
@@ -68,7 +68,7 @@ def stop_transaction(call: Call) -> Handled:
     if transaction_id is not None and transaction_id > 0:
         session = call.uow.sessions.by_transaction(call.charger.id, str(transaction_id))
     if session is None:
-        session = _only_candidate(call, moment, transaction_id)
+        session = _only_candidate(call, moment)
     if session is None:
         _keep_orphan(call, moment)
     elif session.state is not SessionState.ENDED:
@@ -86,7 +86,7 @@ def stop_transaction(call: Call) -> Handled:
     return call.done()
 
 
-def _only_candidate(call: Call, moment: DeviceTime, transaction_id: int | None) -> Session | None:
+def _only_candidate(call: Call, moment: DeviceTime) -> Session | None:
     """The session that a stop without a usable id must mean; None when that would be a guess.
 
     Some chargers never learn the id (the start's answer was lost, or the start was made offline) and stop 0 or -1.
@@ -95,9 +95,9 @@ def _only_candidate(call: Call, moment: DeviceTime, transaction_id: int | None) 
     running = running_at(call)
     if len(running) != 1:
         return None
-    session, presented = running[0], presented_16(call.payload)
+    session = running[0]
     meter_stop = number(call.payload.get("meterStop"))
-    if session.started_at > moment.at or not _may_stop(session, presented, transaction_id):
+    if session.started_at > moment.at or not _may_mean(call, session):
         return None
     if meter_stop is not None and session.meter_start_wh is not None and meter_stop < session.meter_start_wh:
         return None
@@ -105,10 +105,11 @@ def _only_candidate(call: Call, moment: DeviceTime, transaction_id: int | None) 
     return session
 
 
-def _may_stop(session: Session, presented: Presented, transaction_id: int | None) -> bool:
-    if presented.token:
-        return presented.token.casefold() == session.id_token.casefold()
-    return transaction_id is None or transaction_id <= 0
+def _may_mean(call: Call, session: Session) -> bool:
+    token, claimed = presented_16(call.payload).token, number(call.payload.get("transactionId"))
+    if token:
+        return token.casefold() == session.id_token.casefold()
+    return claimed is None or claimed <= 0
 
 
 def _keep_orphan(call: Call, moment: DeviceTime) -> None:

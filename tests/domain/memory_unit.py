@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Protocol, TypeVar, cast
 
 from csms.domain.model import (
     Charger,
@@ -17,6 +17,24 @@ from csms.domain.model import (
     TransactionEventRecord,
 )
 from csms.domain.repositories import UnitOfWork
+
+T = TypeVar("T")
+
+
+class Unit(Protocol):
+    """What a test's charger needs of a place where things are kept; a database can be one, too."""
+
+    def run(self, work: Callable[[UnitOfWork], T]) -> T:
+        """The result of ``work``, in a transaction of its own."""
+        ...
+
+    def sessions_of(self, charger_id: int) -> list[Session]:
+        """Oldest first."""
+        ...
+
+    def samples_of(self, charger_id: int) -> list[Sample]:
+        """In the order of their arrival."""
+        ...
 
 
 @dataclass
@@ -124,3 +142,12 @@ class MemoryUnit:
 
     def as_unit_of_work(self) -> UnitOfWork:
         return cast(UnitOfWork, self)
+
+    def run(self, work: Callable[[UnitOfWork], T]) -> T:
+        return work(self.as_unit_of_work())
+
+    def sessions_of(self, charger_id: int) -> list[Session]:
+        return [row for row in self.sessions.rows.values() if row.charger_id == charger_id]
+
+    def samples_of(self, charger_id: int) -> list[Sample]:
+        return [one for one in self.sessions.measured.values() if one.charger_id == charger_id]

@@ -12,7 +12,7 @@ from csms.domain.messages import ChargerMessage, Notification
 from csms.domain.model import Charger, Connector, IdToken, Sample, Session
 from csms.ocpp.schemas import NEVER_REFUSED, check_request, check_response
 from csms.ocpp.versions import Version
-from tests.domain.memory_unit import MemoryUnit
+from tests.domain.memory_unit import MemoryUnit, Unit
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 FIRST_CONNECTION = "000000000001-aaaaaaaaaaaa"
@@ -31,15 +31,15 @@ class Station:
         version: Version = Version.V16,
         *,
         policy: Policy | None = None,
-        unit: MemoryUnit | None = None,
+        unit: Unit | None = None,
         device_id: str = "CP1",
     ) -> None:
         self.version = version
         self.policy = policy or Policy()
-        self.unit = unit or MemoryUnit()
-        self.charger = self.unit.chargers.add(Charger(device_id=device_id))
-        self.charger.connected = True
-        self.charger.connection_id = self.connection_id = FIRST_CONNECTION
+        self.place = unit or MemoryUnit()
+        self.connection_id = FIRST_CONNECTION
+        charger = Charger(device_id=device_id, connected=True, connection_id=FIRST_CONNECTION)
+        self.charger = self.place.run(lambda uow: uow.chargers.add(charger))
         self.gateway = "gw1"
         self.now = NOON
         self.told: list[Notification] = []
@@ -87,7 +87,7 @@ class Station:
             gateway=self.gateway,
             fault="" if fault is None else str(fault),
         )
-        handled = handle(message, self.unit.as_unit_of_work(), self.policy)
+        handled = self.place.run(lambda uow: handle(message, uow, self.policy))
         assert handled.answer is None or (self.version.value, action) in ACTIONS
         self.told += handled.notifications
         return handled
@@ -95,8 +95,14 @@ class Station:
     # --- what came of it
 
     @property
+    def unit(self) -> MemoryUnit:
+        """Where things are kept, when that is in memory."""
+        assert isinstance(self.place, MemoryUnit)
+        return self.place
+
+    @property
     def sessions(self) -> list[Session]:
-        return [row for row in self.unit.sessions.rows.values() if row.charger_id == self.charger.id]
+        return self.place.sessions_of(self.charger.id)
 
     @property
     def session(self) -> Session:
@@ -106,7 +112,7 @@ class Station:
 
     @property
     def samples(self) -> list[Sample]:
-        return [one for one in self.unit.sessions.measured.values() if one.charger_id == self.charger.id]
+        return self.place.samples_of(self.charger.id)
 
     def connector(self, number: int) -> Connector:
         return self.unit.chargers.places[self.charger.id, number, number]
@@ -123,7 +129,7 @@ class Station:
 
     def know(self, token: str, **fields: Any) -> IdToken:
         """Make a token known to us."""
-        return self.unit.id_tokens.add(IdToken(token=token, **fields))
+        return self.place.run(lambda uow: uow.id_tokens.add(IdToken(token=token, **fields)))
 
     def start(self, **fields: Any) -> int:
         """1.6 StartTransaction; its transaction id."""

@@ -40,6 +40,12 @@ class Energy(unittest.TestCase):
         self.assertEqual((one.meter_last_wh, one.meter_last_at), (2100, at(10).at))
         self.assertEqual(one.flags, set())
 
+    def test_a_moment_that_says_nothing_makes_no_other_late(self) -> None:
+        one = session()
+        apply_readings(one, [at(10)])
+        apply_readings(one, [at(9, 1500)])
+        self.assertEqual((one.energy_wh, one.meter_last_at), (500, at(9).at))
+
     def test_a_reading_below_the_start_is_flagged_and_not_believed(self) -> None:
         one = session()
         apply_readings(one, [at(5, 2000), at(10, 2.1)])

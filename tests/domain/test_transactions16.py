@@ -137,6 +137,13 @@ class Starts(unittest.TestCase):
         station.stop(first)
         self.assertEqual(station.kinds()[3:], [NotificationType.CHARGING_UPDATED])
 
+    def test_a_clock_that_was_set_meanwhile_does_not_turn_old_and_new_round(self) -> None:
+        station = prepared()
+        station.start(timestamp=iso(NOON + timedelta(hours=2)))
+        station.wait(hours=1)
+        station.start()
+        self.assertEqual([one.state for one in station.sessions], [SessionState.SUPERSEDED, SessionState.ACTIVE])
+
 
 class Stops(unittest.TestCase):
     def test_a_stop_ends_the_session_and_is_told(self) -> None:

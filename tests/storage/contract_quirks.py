@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -25,10 +25,10 @@ class StoredUnit:
         self._database = database
 
     def run(self, work: Callable[[UnitOfWork], T]) -> T:
-        result: T = blockingCallFromThread(
-            reactor, lambda: Deferred.fromCoroutine(self._database.transact(work, name="quirk"))
-        )
-        return result
+        def begun() -> Deferred[Any]:
+            return Deferred.fromCoroutine(self._database.transact(work, name="quirk"))
+
+        return cast(T, blockingCallFromThread(cast(Any, reactor), begun))
 
     def sessions_of(self, charger_id: int) -> list[Session]:
         return self.run(lambda uow: list(reversed(uow.sessions.page(charger_id=charger_id))))
@@ -57,4 +57,4 @@ class PostgresqlQuirks(QuirksContract, PostgresqlCase):
     pass
 
 
-del QuirksContract
+del QuirksContract, DatabaseCase, SqliteCase, PostgresqlCase
