@@ -111,8 +111,13 @@ def _sqlite(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def make_directory(*_: Any) -> None:
-        if not read_only and url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        if read_only or not url.database:
+            return
+        directory = Path(url.database).parent
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(f"cannot make the directory {directory}: {error.strerror}") from error
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: Any) -> None:
