@@ -32,7 +32,7 @@ from csms.config.settings import GatewaySettings, UnknownChargers
 from csms.domain import credentials
 from csms.domain.model import Charger, Registration
 from csms.gateway.clock import Clock, utc
-from csms.gateway.directory import Directory, Known
+from csms.gateway.directory import UNKNOWN_FRESH_S, Directory, Known
 from csms.gateway.handshake import basic_credentials
 from csms.gateway.throttle import Throttle
 from csms.ports import DatabaseError
@@ -40,8 +40,11 @@ from csms.ports import DatabaseError
 FAILURES_PER_MINUTE = 10
 FAILURES_PER_ADDRESS_AND_MINUTE = 300
 ENROLMENTS_PER_ADDRESS_AND_MINUTE = 1000
-RECHECK_S = 2.0
-"""A password that does not fit a remembered one older than this is compared with the database's: it may be new."""
+RECHECK_S = UNKNOWN_FRESH_S
+"""A password that does not fit a remembered one older than this is compared with the database's: it may be new.
+
+As long as unknown identities are remembered, so that a wrong password takes as long for them as for known ones.
+"""
 
 _NOBODYS = credentials.hash_password(credentials.generate_password())
 _log = Logger(namespace="csms.gateway")

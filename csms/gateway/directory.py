@@ -21,7 +21,7 @@ from csms.ports import Database, DatabaseError, DatabaseUnavailable
 
 FRESH_S = 30.0
 STALE_S = 24 * 3600.0
-UNKNOWN_FRESH_S = 5.0
+UNKNOWN_FRESH_S = 2.0
 PATIENCE_S = 2.0
 """How long a lookup may take before a stale answer is used instead."""
 MAX_KNOWN = 100_000

@@ -16,6 +16,7 @@ The connection hands out one CALL at a time, so a charger's messages stay in its
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -59,6 +60,9 @@ SEEN_INTERVAL_S = 60.0
 """A charger that only sends heartbeats is told of this often, so that it counts as seen."""
 _UNKNOWN = "unknown"
 
+# Looked up twice for each message; the labels are few, see csms.metrics.
+_messages = functools.cache(metrics.MESSAGES.labels)
+_answer_seconds = functools.cache(metrics.ANSWER_SECONDS.labels)
 _log = Logger(namespace="csms.gateway")
 
 
@@ -207,10 +211,10 @@ class Relay:
     def _note(self, event: Event) -> None:
         match event:
             case Refused():
-                metrics.MESSAGES.labels(self._label(event.action), "refused").inc()
+                _messages(self._label(event.action), "refused").inc()
                 self._debug("CALL {unique_id} refused: {why}", event.unique_id, event.description)
             case Replayed():
-                metrics.MESSAGES.labels(self._label(event.action), "replayed").inc()
+                _messages(self._label(event.action), "replayed").inc()
             case Ignored():
                 metrics.BAD_FRAMES.labels(event.why.value).inc()
                 self._debug("frame {unique_id} ignored: {why}", event.unique_id, f"{event.why.value} {event.detail}")
@@ -245,7 +249,7 @@ class Relay:
     def _answer_from_memory(self, call: CallReceived) -> Sequence[Event]:
         if self._upstream.clock.seconds() - self._told_at >= SEEN_INTERVAL_S:
             spawn(self._pass_on(call), "last seen")
-        metrics.MESSAGES.labels(call.action, "answered").inc()
+        _messages(call.action, "answered").inc()
         return self._ocpp.answer(call.unique_id, self._gateway_answer(call))
 
     async def _relay(self, call: CallReceived, *, decided: bool) -> None:
@@ -279,8 +283,8 @@ class Relay:
         if self._ended:
             return
         answer = self._gateway_answer(call)
-        metrics.ANSWER_SECONDS.labels("gateway").observe(upstream.clock.seconds() - began)
-        metrics.MESSAGES.labels(call.action, "answered").inc()
+        _answer_seconds("gateway").observe(upstream.clock.seconds() - began)
+        _messages(call.action, "answered").inc()
         self._heed(self._ocpp.answer(call.unique_id, answer))
 
     def _decided(self, call: CallReceived, reply: Reply | None, began: float) -> None:
@@ -289,8 +293,8 @@ class Relay:
         if reply is None:
             self._give_up(call, "no decision in time")
             return
-        metrics.ANSWER_SECONDS.labels("worker").observe(self._upstream.clock.seconds() - began)
-        metrics.MESSAGES.labels(call.action, "answered" if reply.payload is not None else "refused").inc()
+        _answer_seconds("worker").observe(self._upstream.clock.seconds() - began)
+        _messages(call.action, "answered" if reply.payload is not None else "refused").inc()
         try:
             if reply.payload is not None:
                 events = self._ocpp.answer(call.unique_id, reply.payload)
@@ -308,7 +312,7 @@ class Relay:
 
     def _give_up(self, call: CallReceived, why: str) -> None:
         """The charger gets no answer and keeps its message."""
-        metrics.MESSAGES.labels(call.action, "silent").inc()
+        _messages(call.action, "silent").inc()
         _log.warn(
             "no answer to {action} of {charger}: {why}",
             action=call.action,
@@ -359,7 +363,7 @@ class Relay:
             await self._publish(event, new_id(self._now_ms()))
         except BrokerError:
             outcome = "lost"
-        metrics.MESSAGES.labels(event.action, outcome).inc()
+        _messages(event.action, outcome).inc()
 
     async def _tell_opened(self, payload: dict[str, Any]) -> None:
         message = self._message(new_id(self._now_ms()), CONNECTION_OPENED, payload)
@@ -369,9 +373,10 @@ class Relay:
             self.close(TRY_AGAIN_LATER, "try again later")
 
     async def _tell_closed(self, payload: dict[str, Any]) -> None:
+        """However long it takes: nobody else notes that a charger of a living gateway is gone."""
         message = self._message(new_id(self._now_ms()), CONNECTION_CLOSED, payload)
         try:
-            await self._upstream.publish(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
+            await self._upstream.publish_surely(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
         except BrokerError as error:
             _log.warn("end of {charger}'s connection not told: {error}", charger=self.device_id, error=str(error))
 

@@ -232,7 +232,7 @@ class ChargerGateway:
                 protocol.pulse(now, interval_s, timeout_s)
 
     def _sockets(self) -> Sequence[ChargerProtocol]:
-        return (*self._protocols, *self._factory.handshakes)
+        return tuple({*self._protocols, *self._factory.handshakes, *self._factory.closing})
 
     def _close_all(self, code: int, reason: str) -> None:
         for protocol in tuple(self._protocols):
@@ -247,6 +247,15 @@ class ChargerGateway:
 
 
 def _every(call: Callable[[], object], reactor: Any) -> LoopingCall:
-    looping = LoopingCall(call)
+    """``call`` at intervals; an exception is logged and does not end the loop."""
+
+    def contained() -> object:
+        try:
+            return call()
+        except Exception:
+            _log.failure("a periodic duty of the gateway failed")
+            return None
+
+    looping = LoopingCall(contained)
     looping.clock = reactor
     return looping

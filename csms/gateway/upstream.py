@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from csms import metrics
 from csms.config.settings import GatewaySettings
 from csms.domain import topology
 from csms.domain.messages import FORMAT_VERSION, ChargerMessage, encode
@@ -12,9 +13,10 @@ from csms.gateway.clock import Clock, pause
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.registry import Registry
 from csms.gateway.replies import Replies
-from csms.ports import Broker, Message, Unroutable
+from csms.ports import Broker, BrokerError, Message, Unroutable
 
 UNROUTABLE_PAUSE_S = 1.0
+AGAIN_PAUSE_S = 1.0
 
 
 class Upstream:
@@ -70,7 +72,8 @@ class Upstream:
             expiration_s=expiration_s,
             timestamp=message.timestamp,
         )
-        deadline = self.clock.seconds() + self.settings.publish_deadline_s
+        began = self.clock.seconds()
+        deadline = began + self.settings.publish_deadline_s
         left_s = self.settings.publish_deadline_s
         self.publishing += 1
         try:
@@ -83,6 +86,20 @@ class Upstream:
                         raise
                     await pause(self.clock, UNROUTABLE_PAUSE_S)
                 else:
+                    metrics.CONFIRM_SECONDS.observe(self.clock.seconds() - began)
                     return
         finally:
             self.publishing -= 1
+
+    async def publish_surely(self, message: ChargerMessage, routing_key: str, *, shard: int) -> None:
+        """Publish however long the broker is away, unless the gateway stops; then BrokerError is raised."""
+        while True:
+            try:
+                await self.publish(message, routing_key, shard=shard)
+            except BrokerError:
+                if self.stopping:
+                    raise
+                await pause(self.clock, AGAIN_PAUSE_S)
+                await self._broker.when_up()
+            else:
+                return

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
 from csms.config.settings import GatewaySettings
-from csms.gateway import service
+from csms.gateway import service, upstream
 from csms.gateway.service import ChargerGateway
 from csms.ports import BrokerState
 from tests.gateway.case import PASSWORD, GatewayCase, turn, until
@@ -48,6 +48,18 @@ class BrokerStateTests(GatewayCase):
         busy.call("1", "MeterValues", METER)
         self.assertEqual([(await peer.frame())[1][:2] for peer in (idle, busy)], [b"\x03\xf5"] * 2)
         self.assertEqual(self.gateway.connections, 0)
+
+    async def test_end_of_connections_is_told_when_the_broker_is_back(self) -> None:
+        self.patch(upstream, "AGAIN_PAUSE_S", 0.05)
+        await self.start(publish_deadline_s=0.1)
+        peer = await self.open()
+        self.broker.become(BrokerState.DOWN)
+        self.assertEqual(await peer.close_code(), 1013)
+        told = lambda: [m for _, _, m in self.broker.published if m.type == "ConnectionClosed"]  # noqa: E731
+        await until(lambda: len(told()) == 1 and not self.gateway._upstream.publishing)
+        self.broker.become(BrokerState.UP)
+        self.assertEqual((await self.worker.came("ConnectionClosed")).payload["code"], 1013)
+        self.assertEqual(len({message.message_id for message in told()}), 1)
 
     async def test_short_outage_goes_unnoticed(self) -> None:
         await self.start()
@@ -171,6 +183,25 @@ class StopTests(GatewayCase):
         peer.stop_reading()
         await gateway.stop()
         self.assertEqual((gateway.connections, len(gateway._protocols)), (0, 0))
+
+    async def test_stop_leaves_no_socket_of_a_refused_charger(self) -> None:
+        gateway = await self.start()
+        self.charger()
+        peer = await self.connect()
+        peer.request("/ocpp/CP1", password=PASSWORD, protocols="ocpp9.9")
+        self.assertEqual((await peer.response()).status, 101)
+        await gateway.stop()
+        await peer.gone()
+        self.assertEqual(gateway._sockets(), ())
+
+    async def test_deadlines_survive_a_bug_in_one_of_them(self) -> None:
+        await self.start(answer_deadline_s=0.2)
+        peer = await self.open()
+        replies = self.gateway._upstream.replies
+        replies.expect("bad", "c", 0.0, lambda _: 1 / 0)  # type: ignore[arg-type]
+        peer.call("a", "Authorize", {"idTag": "T"})
+        self.assertEqual(await peer.close_code(), 1013)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_stop_before_the_broker_was_ever_there(self) -> None:
         self.broker.become(BrokerState.DOWN)
