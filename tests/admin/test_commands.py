@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -29,9 +30,9 @@ GOOD = "correct-horse-battery-9"
 
 class CommandCase(TestCase):
     def setUp(self) -> None:
-        path = Path(self.mktemp())
-        path.mkdir()
-        self.directory = path.absolute()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
         self.settings = Settings(database=DatabaseSettings(url=f"sqlite:///{self.directory}/csms.db"))
 
     async def admin(self, *words: str) -> Answer:
