@@ -93,6 +93,7 @@ class HttpSite(Site):
     """Speaks HTTP/1.1; logs requests without what stands in their URLs, as a sign-in link is a secret."""
 
     protocol = HttpChannel  # type: ignore[assignment]  # the base class means its own HTTP/2 switch
+    noisy = False
 
     def __init__(self, resource: IResource) -> None:
         super().__init__(resource, requestFactory=HttpRequest, timeout=IDLE_TIMEOUT_S)

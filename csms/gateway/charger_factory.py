@@ -21,6 +21,7 @@ class ChargerFactory(WebSocketServerFactory):
     """Makes the protocols, and knows those that are not open yet or not closed yet."""
 
     log = Silent()
+    noisy = False
 
     def __init__(self, settings: GatewaySettings, gate: Gate, reactor: Any) -> None:
         super().__init__(reactor=reactor, server=None)
