@@ -2,15 +2,18 @@
 
 Chargers:
 
-- ``charger``: Autobahn's protocol and factory; bytes, handshakes, limits. The only one that knows autobahn.
+- ``charger``, ``charger_factory``: Autobahn's protocol and factory; bytes, handshakes, limits.
 - ``handshake``: what stands in a charger's HTTP request: its identity and its credentials. Pure.
 - ``admission``: who is let in. ``directory`` remembers the database's answers, ``throttle`` counts failures.
 - ``relay``: the way of one charger's messages: to the broker, wait for the confirm, answer.
-- ``upstream``: what all relays share: broker, clock, name, and the making of the broker's messages.
+- ``outlet``: one connection's messages for the broker. ``upstream``: what all connections share on the way there.
 - ``replies``: workers' decisions find the CALL that waits for them.
 - ``registry``: one connection a charger, the newest; takeover between gateways.
-- ``service``: start, stop, the broker's ups and downs, deadlines.
-- ``identifiers``: ids of messages and connections, ordered by time.
+- ``service``: start, stop, the broker's ups and downs, deadlines. ``liveness``: its signs of life in the database.
+- ``identifiers``: ids of messages and connections, ordered by time. ``clock``: time.
 
-Browsers: ``browser`` and the modules whose names begin so.
+Browsers:
+
+- ``browser``: Autobahn's protocol. ``browser_frames``: what is said on it. ``browser_cursor``: how far each has read.
+- ``events``: the notifications of the last while. ``event_feed``: how they come from the broker.
 """

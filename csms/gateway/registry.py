@@ -91,7 +91,7 @@ class Registry:
         device_id, connection_id = connection.device_id, connection.connection_id
         message = Message(
             body=encode(Takeover(device_id=device_id, connection_id=connection_id)),
-            message_id=connection_id,
+            message_id=f"{connection_id}.{TAKEOVER}",
             type=TAKEOVER,
             timestamp=utc(self._clock),
             persistent=False,

@@ -24,13 +24,12 @@ from twisted.logger import Logger
 
 from csms import metrics
 from csms.coroutines import spawn
-from csms.domain import topology
 from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, gateway_answer
 from csms.domain.handling import AnswerContext
-from csms.domain.messages import CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage, Reply
+from csms.domain.messages import Reply
 from csms.gateway.admission import Identity
 from csms.gateway.clock import utc
-from csms.gateway.identifiers import new_id
+from csms.gateway.outlet import Outlet
 from csms.gateway.upstream import Upstream
 from csms.ocpp.connection import Connection
 from csms.ocpp.errors import ErrorCode
@@ -87,11 +86,9 @@ class Relay:
         "_awaited",
         "_ended",
         "_full",
-        "_identity",
         "_ocpp",
-        "_shard",
+        "_outlet",
         "_socket",
-        "_told_at",
         "_upstream",
         "connection_id",
         "device_id",
@@ -99,15 +96,12 @@ class Relay:
     )
 
     def __init__(self, upstream: Upstream, socket: Socket, identity: Identity, version: Version) -> None:
-        now = upstream.clock.seconds()
+        self._outlet = Outlet(upstream, identity, version)
         self.device_id = identity.device_id
-        self.connection_id = new_id(int(now * 1000))
-        self.opened_at = now
+        self.connection_id = self._outlet.connection_id
+        self.opened_at = upstream.clock.seconds()
         self._upstream = upstream
         self._socket = socket
-        self._identity = identity
-        self._shard = upstream.shard_of(identity.device_id)
-        self._told_at = now
         self._awaited = ""
         """Id of the message whose decision is awaited."""
         self._full = False
@@ -247,7 +241,7 @@ class Relay:
         return ()
 
     def _answer_from_memory(self, call: CallReceived) -> Sequence[Event]:
-        if self._upstream.clock.seconds() - self._told_at >= SEEN_INTERVAL_S:
+        if self._upstream.clock.seconds() - self._outlet.told_at >= SEEN_INTERVAL_S:
             spawn(self._pass_on(call), "last seen")
         _messages(call.action, "answered").inc()
         return self._ocpp.answer(call.unique_id, self._gateway_answer(call))
@@ -261,7 +255,7 @@ class Relay:
     async def _publish_and_answer(self, call: CallReceived, *, decided: bool) -> None:
         upstream = self._upstream
         began = upstream.clock.seconds()
-        message_id = new_id(int(began * 1000))
+        message_id = self._outlet.new_id(began)
         expiration_s = None
         if decided:
             self._awaited = message_id
@@ -271,7 +265,7 @@ class Relay:
             if call.action not in NEVER_REFUSED:  # nobody waits for it later, and no session depends on it
                 expiration_s = upstream.settings.answer_deadline_s
         try:
-            await self._publish(call, message_id, expiration_s=expiration_s)
+            await self._outlet.publish(call, message_id, expiration_s=expiration_s)
         except BrokerError as error:
             if not decided or upstream.replies.forget(message_id):
                 self._give_up(call, f"not confirmed: {error}")
@@ -337,67 +331,25 @@ class Relay:
         )
         return gateway_answer(self._ocpp.version.value, call.action, context)
 
-    # --- to the broker
-
-    async def _publish(
-        self, event: CallReceived | SendReceived, message_id: str, *, expiration_s: float | None = None
-    ) -> None:
-        """Raises BrokerError."""
-        fault = event.fault if isinstance(event, CallReceived) else None
-        message = self._message(
-            message_id,
-            event.action,
-            event.payload,
-            raw_data=event.raw,
-            unique_id=event.unique_id,
-            fault=str(fault) if fault is not None else "",
-            cleaned=event.cleaned,
-        )
-        key = topology.message_key(event.action)
-        await self._upstream.publish(message, key, shard=self._shard, expiration_s=expiration_s)
+    # --- what needs no answer
 
     async def _pass_on(self, event: CallReceived | SendReceived) -> None:
-        """Publish what needs no answer: it may be lost, and is counted then."""
+        """Publish what may be lost; it is counted then."""
         outcome = "passed_on"
         try:
-            await self._publish(event, new_id(self._now_ms()))
+            await self._outlet.publish(event, self._outlet.new_id(self._upstream.clock.seconds()))
         except BrokerError:
             outcome = "lost"
         _messages(event.action, outcome).inc()
 
     async def _tell_opened(self, payload: dict[str, Any]) -> None:
-        message = self._message(new_id(self._now_ms()), CONNECTION_OPENED, payload)
         try:
-            await self._upstream.publish(message, topology.CONNECTION_OPENED_KEY, shard=self._shard)
+            await self._outlet.opened(payload)
         except BrokerError:
             self.close(TRY_AGAIN_LATER, "try again later")
 
     async def _tell_closed(self, payload: dict[str, Any]) -> None:
-        """However long it takes: nobody else notes that a charger of a living gateway is gone."""
-        message = self._message(new_id(self._now_ms()), CONNECTION_CLOSED, payload)
         try:
-            await self._upstream.publish_surely(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
+            await self._outlet.closed(payload)
         except BrokerError as error:
             _log.warn("end of {charger}'s connection not told: {error}", charger=self.device_id, error=str(error))
-
-    def _message(
-        self, message_id: str, kind: str, payload: dict[str, Any], *, raw_data: str = "", **fields: Any
-    ) -> ChargerMessage:
-        upstream = self._upstream
-        self._told_at = upstream.clock.seconds()
-        return ChargerMessage(
-            device_id=self.device_id,
-            charger_id=self._identity.charger_id,
-            message_type=kind,
-            payload=payload,
-            timestamp=utc(upstream.clock),
-            raw_data=raw_data,
-            message_id=message_id,
-            connection_id=self.connection_id,
-            ocpp_version=self._ocpp.version.value,
-            gateway=upstream.name,
-            **fields,
-        )
-
-    def _now_ms(self) -> int:
-        return int(self._upstream.clock.seconds() * 1000)

@@ -88,6 +88,15 @@ class TakeoverTests(GatewayCase):
         await new.message()
         self.assertEqual(self.worker.of("MeterValues")[0].gateway, "gw1")
 
+    async def test_every_publish_has_an_id_of_its_own(self) -> None:
+        await self.start()
+        for _ in range(3):
+            await self.open()
+        await until(lambda: len(self.worker.of("ConnectionClosed")) == 2)
+        ids = [message.message_id for _, _, message in self.broker.published]
+        self.assertEqual(len(set(ids)), len(ids))
+        self.assertEqual(len(ids), 8)
+
     async def test_takeover_that_is_late_displaces_nobody(self) -> None:
         await self.start()
         await self.open()

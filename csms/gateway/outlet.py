@@ -1,0 +1,80 @@
+"""One connection's messages on their way to the broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from csms.domain import topology
+from csms.domain.messages import CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage
+from csms.gateway.admission import Identity
+from csms.gateway.clock import utc
+from csms.gateway.identifiers import new_id
+from csms.gateway.upstream import Upstream
+from csms.ocpp.events import CallReceived, SendReceived
+from csms.ocpp.versions import Version
+
+Told = CallReceived | SendReceived
+
+
+class Outlet:
+    """Makes the broker's messages out of a connection's events. Its methods raise BrokerError."""
+
+    __slots__ = ("_identity", "_shard", "_upstream", "_version", "connection_id", "told_at")
+
+    def __init__(self, upstream: Upstream, identity: Identity, version: Version) -> None:
+        self.told_at = upstream.clock.seconds()
+        """When something was last published: the charger counts as seen then."""
+        self.connection_id = self.new_id(self.told_at)
+        self._upstream = upstream
+        self._identity = identity
+        self._version = version.value
+        self._shard = upstream.shard_of(identity.device_id)
+
+    @staticmethod
+    def new_id(now: float) -> str:
+        """An id at this time (Unix, seconds)."""
+        return new_id(int(now * 1000))
+
+    async def publish(self, event: Told, message_id: str, *, expiration_s: float | None = None) -> None:
+        """Done when the broker has confirmed."""
+        fault = event.fault if isinstance(event, CallReceived) else None
+        message = self._message(
+            message_id,
+            event.action,
+            event.payload,
+            raw_data=event.raw,
+            unique_id=event.unique_id,
+            fault=str(fault) if fault is not None else "",
+            cleaned=event.cleaned,
+        )
+        key = topology.message_key(event.action)
+        await self._upstream.publish(message, key, shard=self._shard, expiration_s=expiration_s)
+
+    async def opened(self, payload: dict[str, Any]) -> None:
+        """Tell of the connection's begin."""
+        message = self._message(self.connection_id, CONNECTION_OPENED, payload)
+        await self._upstream.publish(message, topology.CONNECTION_OPENED_KEY, shard=self._shard)
+
+    async def closed(self, payload: dict[str, Any]) -> None:
+        """Tell of its end, however long it takes: nobody else notes that a charger of a living gateway is gone."""
+        message = self._message(self.new_id(self._upstream.clock.seconds()), CONNECTION_CLOSED, payload)
+        await self._upstream.publish_surely(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
+
+    def _message(
+        self, message_id: str, kind: str, payload: dict[str, Any], *, raw_data: str = "", **fields: Any
+    ) -> ChargerMessage:
+        upstream = self._upstream
+        self.told_at = upstream.clock.seconds()
+        return ChargerMessage(
+            device_id=self._identity.device_id,
+            charger_id=self._identity.charger_id,
+            message_type=kind,
+            payload=payload,
+            timestamp=utc(upstream.clock),
+            raw_data=raw_data,
+            message_id=message_id,
+            connection_id=self.connection_id,
+            ocpp_version=self._version,
+            gateway=upstream.name,
+            **fields,
+        )
