@@ -21,6 +21,7 @@ from sqlalchemy.engine import Dialect
 from csms.storage.types import UtcDateTime, aware, time_text
 
 Rows = Sequence[Sequence[Any]]
+Columns = tuple[tuple[str, int], ...]
 
 _json = msgspec.json.Encoder()
 
@@ -35,10 +36,11 @@ class Bulk(Protocol):
         """
         ...
 
-    def update(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+    def update(self, connection: Connection, table: Table, columns: Columns, rows: Rows) -> None:
         """Change rows by their ``id``. Each of ``rows`` is (mask, values of ``columns`` ..., id).
 
-        Bit i of the mask says whether the row's i-th column is to be changed: what others wrote to the rest stays.
+        ``columns`` are names, each with its bit in the mask, which says whether the row's value is to be changed: what
+        others wrote to the rest stays.
         """
         ...
 
@@ -63,8 +65,8 @@ class PostgresqlBulk:
         statement = _postgresql_insert(table, columns, clause)
         return connection.exec_driver_sql(statement, (_text(rows),)).rowcount
 
-    def update(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
-        _refuse_naive(table, ("", *columns), rows)
+    def update(self, connection: Connection, table: Table, columns: Columns, rows: Rows) -> None:
+        _refuse_naive(table, ("", *(name for name, _ in columns)), rows)
         connection.exec_driver_sql(_postgresql_update(table, columns), (_text(rows),))
 
     def ids(self, connection: Connection, table: Table, count: int, taken: int) -> list[int]:
@@ -91,8 +93,9 @@ class SqliteBulk:
         statement = _sqlite_insert(table, columns, clause)
         return connection.exec_driver_sql(statement, _sqlite_rows(table, columns, rows)).rowcount
 
-    def update(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
-        connection.exec_driver_sql(_sqlite_update(table, columns), _sqlite_rows(table, ("", *columns), rows))
+    def update(self, connection: Connection, table: Table, columns: Columns, rows: Rows) -> None:
+        texts = _sqlite_rows(table, ("", *(name for name, _ in columns)), rows)
+        connection.exec_driver_sql(_sqlite_update(table, columns), texts)
 
     def ids(self, connection: Connection, table: Table, count: int, taken: int) -> list[int]:
         # Whoever writes has the database for itself, so that nobody else takes the same ones.
@@ -139,12 +142,12 @@ def _postgresql_insert(table: Table, columns: tuple[str, ...], clause: str) -> s
 
 
 @lru_cache(maxsize=256)
-def _postgresql_update(table: Table, columns: tuple[str, ...]) -> str:
+def _postgresql_update(table: Table, columns: Columns) -> str:
     quote = _POSTGRESQL.identifier_preparer.quote
-    values = ", ".join(_postgresql_value(table.c[name], index) for index, name in enumerate(columns, start=1))
+    values = ", ".join(_postgresql_value(table.c[name], index) for index, (name, _) in enumerate(columns, start=1))
     changes = ", ".join(
-        f"{quote(name)} = CASE WHEN changed.mask & {1 << bit} <> 0 THEN changed.{quote(name)} ELSE t.{quote(name)} END"
-        for bit, name in enumerate(columns)
+        f"{quote(name)} = CASE WHEN changed.mask & {bit} <> 0 THEN changed.{quote(name)} ELSE t.{quote(name)} END"
+        for name, bit in columns
     )
     return (
         f"UPDATE {table.name} AS t SET {changes} FROM (SELECT (v->>0)::bigint AS mask, {values},"
@@ -160,11 +163,11 @@ def _sqlite_insert(table: Table, columns: tuple[str, ...], clause: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _sqlite_update(table: Table, columns: tuple[str, ...]) -> str:
+def _sqlite_update(table: Table, columns: Columns) -> str:
     quote = _SQLITE.identifier_preparer.quote
     changes = ", ".join(
-        f"{quote(name)} = CASE WHEN ?1 & {1 << bit} THEN ?{bit + 2} ELSE {quote(name)} END"
-        for bit, name in enumerate(columns)
+        f"{quote(name)} = CASE WHEN ?1 & {bit} THEN ?{index} ELSE {quote(name)} END"
+        for index, (name, bit) in enumerate(columns, start=2)
     )
     return f"UPDATE {table.name} SET {changes} WHERE id = ?{len(columns) + 2}"
 

@@ -140,7 +140,7 @@ class SqlSessions:
         before_id: int = 0,
         limit: int = 100,
     ) -> Sequence[Session]:
-        self.flush()
+        self._sessions.flush()
         query = _session.query()
         if active is not None:
             state = SessionState.ACTIVE.value

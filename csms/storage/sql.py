@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table
 
-from csms.storage.bulk import Bulk, Rows
+from csms.storage.bulk import Bulk, Columns, Rows
 
 AnyRow = Row[*tuple[Any, ...]]
 IGNORE = "ON CONFLICT DO NOTHING"
@@ -47,7 +47,7 @@ class Sql:
         self._must_write()
         return self._bulk.insert(self._connection, table, columns, rows, clause)
 
-    def update(self, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+    def update(self, table: Table, columns: Columns, rows: Rows) -> None:
         """Change many rows by id: see :meth:`Bulk.update`."""
         if rows:
             self._must_write()

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Select, Table, select
 
+from csms.storage.bulk import Columns
 from csms.storage.errors import Conflict
 from csms.storage.sql import IGNORE, AnyRow, Sql
 
@@ -75,8 +76,6 @@ class Tracked(Generic[R]):
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._new: list[int] = []
         self._id_at = shape.columns.index("id")
-        # Ids never change, so they are no part of an UPDATE.
-        self._changeable = tuple(name for name in shape.columns if name != "id")
 
     def get(self, record_id: int) -> R | None:
         """The record, if this transaction knows it."""
@@ -120,9 +119,9 @@ class Tracked(Generic[R]):
         """Write what is new and what changed: at most one INSERT and one UPDATE."""
         if self._new:
             self._insert()
-        changes = self._changes()
+        columns, changes = self._changes()
         if changes:
-            self._sql.update(self._shape.table, self._changeable, changes)
+            self._sql.update(self._shape.table, columns, changes)
 
     def _insert(self) -> None:
         rows = {record_id: self._shape.row(self._records[record_id]) for record_id in self._new}
@@ -132,16 +131,18 @@ class Tracked(Generic[R]):
         if written < len(rows):
             raise Conflict(f"{len(rows) - written} new rows of {self._shape.table.name} were there already")
 
-    def _changes(self) -> list[tuple[Any, ...]]:
-        changes = []
-        id_at = self._id_at
+    def _changes(self) -> tuple[Columns, list[tuple[Any, ...]]]:
+        """The columns that changed in any row, and for each changed row what :meth:`Bulk.update` needs."""
+        found: list[tuple[int, tuple[Any, ...], int]] = []
+        together = 0
         for record_id, before in self._rows.items():
             now = self._shape.row(self._records[record_id])
             if now == before:
                 continue
-            values = [*now[:id_at], *now[id_at + 1 :]]
-            old = [*before[:id_at], *before[id_at + 1 :]]
-            mask = sum(1 << bit for bit, value in enumerate(values) if value != old[bit])
-            changes.append((mask, *values, record_id))
+            mask = sum(1 << at for at, value in enumerate(now) if value != before[at])
+            found.append((mask, now, record_id))
+            together |= mask
             self._rows[record_id] = now
-        return changes
+        positions = [at for at in range(len(self._shape.columns)) if together >> at & 1]
+        columns = tuple((self._shape.columns[at], 1 << at) for at in positions)
+        return columns, [(mask, *(now[at] for at in positions), record_id) for mask, now, record_id in found]
