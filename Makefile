@@ -42,6 +42,11 @@ console: $(CONSOLE) ## build the operator's web console
 docs: $(VENV)/.lint ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -q -W docs docs/_build/html
 
+.PHONY: screenshot
+screenshot: $(VENV)/.test $(CONSOLE) ## take the picture of the README anew
+	@tools/install_servers
+	$(BIN)/python tools/screenshot.py
+
 .PHONY: bench
 bench: $(VENV)/.test ## all benchmarks; JSON on standard output
 	@if [ -d bench ]; then for file in bench/[a-z]*.py; do $(BIN)/python "$$file"; done; \

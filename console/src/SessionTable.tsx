@@ -1,40 +1,41 @@
-import { Table, Text } from "@radix-ui/themes";
+import { Text } from "@radix-ui/themes";
 import { useEffect, useState } from "react";
 
 import type { Session } from "./api";
 import { duration, energy, power } from "./format";
 
+// A plain table: the library's brings a scroll area with an inline style, which the page's policy refuses.
 export function SessionTable({ sessions }: { sessions: Session[] }) {
   const now = useNow();
   if (sessions.length === 0) return <Text color="gray">Nobody is charging.</Text>;
   return (
-    <Table.Root variant="surface" size="1">
-      <Table.Header>
-        <Table.Row>
-          <Table.ColumnHeaderCell>Charger</Table.ColumnHeaderCell>
-          <Table.ColumnHeaderCell>Power</Table.ColumnHeaderCell>
-          <Table.ColumnHeaderCell>Energy</Table.ColumnHeaderCell>
-          <Table.ColumnHeaderCell>For</Table.ColumnHeaderCell>
-          <Table.ColumnHeaderCell>Token</Table.ColumnHeaderCell>
-        </Table.Row>
-      </Table.Header>
-      <Table.Body>
+    <table className="table">
+      <thead>
+        <tr>
+          <th>Charger</th>
+          <th>Power</th>
+          <th>Energy</th>
+          <th>For</th>
+          <th>Token</th>
+        </tr>
+      </thead>
+      <tbody>
         {sessions.map((session) => (
-          <Table.Row key={session.id} data-testid="session">
-            <Table.RowHeaderCell>
+          <tr key={session.id} data-testid="session">
+            <td>
               {session.deviceId} <Text color="gray">#{session.evseId}</Text>
-            </Table.RowHeaderCell>
-            <Table.Cell className="number">{power(session.powerW)}</Table.Cell>
-            <Table.Cell className="number">
+            </td>
+            <td className="number">{power(session.powerW)}</td>
+            <td className="number">
               {energy(session.energyWh)}
               {session.socPercent !== null && <Text color="gray"> {Math.round(session.socPercent)} %</Text>}
-            </Table.Cell>
-            <Table.Cell className="number">{duration(session.startedAt, now)}</Table.Cell>
-            <Table.Cell>{session.idToken || "–"}</Table.Cell>
-          </Table.Row>
+            </td>
+            <td className="number">{duration(session.startedAt, now)}</td>
+            <td>{session.idToken || "–"}</td>
+          </tr>
         ))}
-      </Table.Body>
-    </Table.Root>
+      </tbody>
+    </table>
   );
 }
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 STYLE_PATH = "/sign-in/style.css"
+ICON_PATH = "/sign-in/icon.svg"
+
+ICON = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#0f9d6b"/>\
+<path d="M18 4 8 18h7l-2 10 11-15h-7z" fill="#fff"/></svg>
+"""
 
 STYLE = """\
 :root { color-scheme: light dark; --text: #1c2024; --soft: #60646c; --back: #f4f5f7; --card: #fff; --accent: #0b7a5f; }
@@ -38,6 +44,7 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>{title} - csms</title>
+<link rel="icon" href="{icon}" type="image/svg+xml">
 <link rel="stylesheet" href="{style}">
 </head>
 <body><main>
@@ -49,7 +56,7 @@ _PAGE = """\
 
 
 def _page(title: str, body: str) -> bytes:
-    return _PAGE.format(title=title, body=body, style=STYLE_PATH).encode()
+    return _PAGE.format(title=title, body=body, style=STYLE_PATH, icon=ICON_PATH).encode()
 
 
 _NEW_LINK = (

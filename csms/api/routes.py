@@ -55,6 +55,12 @@ def _add_sign_in(app: Klein, access: Access, signed_out: Callable[[str], None]) 
         request.setHeader("Cache-Control", "max-age=3600")
         return pages.STYLE.encode()
 
+    @app.route(pages.ICON_PATH, methods=["GET"])
+    def icon(request: HttpRequest) -> bytes:
+        request.setHeader("Content-Type", "image/svg+xml")
+        request.setHeader("Cache-Control", "max-age=3600")
+        return pages.ICON.encode()
+
     @app.route("/sign-in/<token>", methods=["GET"])
     def ask(request: HttpRequest, token: str) -> bytes:
         """Uses nothing up: previews of links and virus scanners come here, too."""

@@ -24,7 +24,7 @@ from csms.ports import DatabaseUnavailable
 
 EVENTS_PATH = b"/events"
 METRICS_PATH = b"/metrics"
-PUBLIC = re.compile(rb"/health(/live|/ready)?|/sign-in/([A-Za-z0-9_-]{1,128}|style\.css)")
+PUBLIC = re.compile(rb"/health(/live|/ready)?|/sign-in/([A-Za-z0-9_-]{1,128}|style\.css|icon\.svg)")
 """What is served without a sign-in, to the letter: a percent sign anywhere makes a path not public."""
 _log = Logger(namespace="csms.api")
 _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")

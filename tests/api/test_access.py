@@ -15,6 +15,7 @@ PUBLIC = {
     "/health/live",
     "/health/ready",
     "/sign-in/style.css",
+    "/sign-in/icon.svg",
     "/sign-in/<token>",
 }
 
