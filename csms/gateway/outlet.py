@@ -35,7 +35,7 @@ class Outlet:
         """An id at this time (Unix, seconds)."""
         return new_id(int(now * 1000))
 
-    async def publish(self, event: Told, message_id: str, *, expiration_s: float | None = None) -> None:
+    async def publish(self, event: Told, message_id: str) -> None:
         """Done when the broker has confirmed."""
         fault = event.fault if isinstance(event, CallReceived) else None
         message = self._message(
@@ -48,7 +48,7 @@ class Outlet:
             cleaned=event.cleaned,
         )
         key = topology.message_key(event.action)
-        await self._upstream.publish(message, key, shard=self._shard, expiration_s=expiration_s)
+        await self._upstream.publish(message, key, shard=self._shard)
 
     async def opened(self, payload: dict[str, Any]) -> None:
         """Tell of the connection's begin."""

@@ -45,7 +45,6 @@ from csms.ocpp.events import (
     SendText,
 )
 from csms.ocpp.registration import Registration
-from csms.ocpp.schemas import NEVER_REFUSED
 from csms.ocpp.versions import Version
 from csms.ports import BrokerError
 
@@ -256,16 +255,13 @@ class Relay:
         upstream = self._upstream
         began = upstream.clock.seconds()
         message_id = self._outlet.new_id(began)
-        expiration_s = None
         if decided:
             self._awaited = message_id
             upstream.replies.expect(
                 message_id, self.connection_id, began, lambda reply: self._decided(call, reply, began)
             )
-            if call.action not in NEVER_REFUSED:  # nobody waits for it later, and no session depends on it
-                expiration_s = upstream.settings.answer_deadline_s
         try:
-            await self._outlet.publish(call, message_id, expiration_s=expiration_s)
+            await self._outlet.publish(call, message_id)
         except BrokerError as error:
             if not decided or upstream.replies.forget(message_id):
                 self._give_up(call, f"not confirmed: {error}")

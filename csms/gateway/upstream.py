@@ -54,9 +54,7 @@ class Upstream:
         """Nothing waits for a confirm or for a decision."""
         return not self.publishing and not self.replies
 
-    async def publish(
-        self, message: ChargerMessage, routing_key: str, *, shard: int, expiration_s: float | None = None
-    ) -> None:
+    async def publish(self, message: ChargerMessage, routing_key: str, *, shard: int) -> None:
         """Done when the broker has confirmed. Raises BrokerError: nobody has the message, or nobody knows.
 
         A message that was returned as unroutable is sent again, with the same id, as long as the deadline allows:
@@ -69,7 +67,6 @@ class Upstream:
             headers={topology.SHARD_HEADER: shard, topology.VERSION_HEADER: FORMAT_VERSION},
             reply_to=self._queue,
             correlation_id=message.message_id,
-            expiration_s=expiration_s,
             timestamp=message.timestamp,
         )
         began = self.clock.seconds()

@@ -173,7 +173,7 @@ class DecisionTests(GatewayCase):
         self.worker.reply(message, payload={"transactionId": 7, "idTagInfo": {"status": "Accepted"}})
         self.assertEqual((await peer.message())[2]["transactionId"], 7)
 
-    async def test_only_decisions_that_nobody_waits_for_later_expire(self) -> None:
+    async def test_nothing_expires_in_the_queue_where_it_would_count_as_dead(self) -> None:
         await self.start()
         peer = await self.open()
         self.worker.answers = {
@@ -190,8 +190,7 @@ class DecisionTests(GatewayCase):
             peer.call(action, action, payload)
             await peer.message()
         expirations = {message.type: message.expiration_s for _, _, message in self.broker.published}
-        self.assertEqual((expirations["Authorize"], expirations["DataTransfer"]), (8.0, 8.0))
-        self.assertEqual((expirations["StartTransaction"], expirations["MeterValues"]), (None, None))
+        self.assertEqual(set(expirations.values()), {None})
 
     async def test_transaction_event_is_decided_only_when_it_has_a_token(self) -> None:
         await self.start()
