@@ -94,7 +94,6 @@ class Loop(Generic[T]):
             queue, self._arrived, broker=broker, prefetch=self._settings.prefetch, stop=self._stop
         )
         self._waiting: deque[Delivery] = deque()
-        self._in_hand: list[Delivery] = []
         self._generation = -1
         self._begun_generation = -1
         self._idle: Deferred[None] | None = None
@@ -142,8 +141,7 @@ class Loop(Generic[T]):
 
     async def _close(self) -> None:
         """Consume no more, and give back all that is not acked."""
-        await self._subscription.close([*self._in_hand, *self._waiting])
-        self._in_hand.clear()
+        await self._subscription.close()
         self._waiting.clear()
 
     # --- batches
@@ -172,12 +170,10 @@ class Loop(Generic[T]):
 
     async def _serve(self, batch: list[Delivery]) -> None:
         started_s = self._clock.seconds()
-        self._in_hand = batch[:]
         if self._begun_generation != (generation := batch[0].generation):
             await self._insist(generation, self._work.begin, tries=None)
             self._begun_generation = generation
         tasks = self._decoded(batch)
-        self._in_hand = [delivery for delivery, _ in tasks]
         groups = [tasks] if tasks else []
         while groups:
             group = groups.pop()
@@ -201,7 +197,6 @@ class Loop(Generic[T]):
                     queue=self.queue,
                 )
             self._settle(group, outcomes)
-            del self._in_hand[: len(group)]
         metrics.BATCH_SIZE.labels(self.queue).observe(len(batch))
         metrics.BATCH_SECONDS.labels(self.queue).observe(self._clock.seconds() - started_s)
         if (sent_at := batch[0].message.timestamp) is not None:

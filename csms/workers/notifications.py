@@ -45,18 +45,18 @@ REMEMBERED = 10_000
 class Parcel:
     """A delivery, and the targets that are still to have it."""
 
-    __slots__ = ("_on_done", "_targets", "delivery")
+    __slots__ = ("_settlement", "_targets", "delivery")
 
-    def __init__(self, delivery: Delivery, targets: int, on_done: Callable[[Parcel], None]) -> None:
+    def __init__(self, delivery: Delivery, targets: int, settlement: Settlement) -> None:
         self.delivery = delivery
         self._targets = targets
-        self._on_done = on_done
+        self._settlement = settlement
 
     def done(self) -> None:
         """One target less."""
         self._targets -= 1
         if self._targets == 0:
-            self._on_done(self)
+            self._settlement.settle(self.delivery, ACK)
 
 
 class Job:
@@ -220,8 +220,6 @@ class NotificationWorker:
         self._subscription = Subscription(
             NOTIFICATIONS, self._arrived, broker=broker, prefetch=prefetch, stop=self._stop
         )
-        self._held: dict[Parcel, None] = {}
-        self._generation = -1
         self._running: Deferred[None] | None = None
         share = prefetch // 2 if len(webhooks) > 1 else None
         self._targets = {
@@ -251,16 +249,10 @@ class NotificationWorker:
         for target in self._targets.values():
             await target.finish()
         await self._settlement.finish()
-        await self._subscription.close([parcel.delivery for parcel in self._held])
-        self._held.clear()
+        await self._subscription.close()
 
     def _arrived(self, delivery: Delivery) -> None:
-        if delivery.generation > self._generation:
-            # What was delivered before comes again, here or elsewhere.
-            self._generation = delivery.generation
-            self._held.clear()
         if self._stop.is_set:
-            self._held[Parcel(delivery, 0, self._parcel_done)] = None
             return
         try:
             notification = decode_notification(delivery.message.body)
@@ -271,8 +263,7 @@ class NotificationWorker:
         if not targets:
             self._settlement.settle(delivery, ACK)
             return
-        parcel = Parcel(delivery, len(targets), self._parcel_done)
-        self._held[parcel] = None
+        parcel = Parcel(delivery, len(targets), self._settlement)
         for target in targets:
             target.take(notification, parcel)
 
@@ -284,7 +275,3 @@ class NotificationWorker:
         if target is None:
             raise BadMessage(f"there is no webhook {name} (any more)")
         return [target]
-
-    def _parcel_done(self, parcel: Parcel) -> None:
-        self._held.pop(parcel, None)
-        self._settlement.settle(parcel.delivery, ACK)

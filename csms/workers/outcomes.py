@@ -78,7 +78,7 @@ class Settlement:
             delivery.ack()
             self._done.inc()
         else:
-            self.bury(delivery, outcome).addCallback(lambda buried: delivery.ack() if buried else delivery.requeue())
+            self.bury(delivery, outcome).addCallback(lambda buried: delivery.ack() if buried else None)
 
     def bury(self, delivery: Delivery, outcome: DeadLetter) -> Deferred[bool | None]:
         """Publish a copy to the dead letters, however long it takes; fires with False when a stop came first."""

@@ -1,8 +1,8 @@
-"""A subscription that insists: asks until the broker grants it, and gives back in order what nobody has touched."""
+"""A subscription that insists: asks until the broker grants it, and can be given up and begun anew."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from twisted.logger import Logger
 
@@ -53,8 +53,8 @@ class Subscription:
                     return
         self.trouble = ""
 
-    async def close(self, untouched: Iterable[Delivery]) -> None:
-        """Cancel, then give ``untouched`` back, in order; what still arrives is given back as well."""
+    async def close(self) -> None:
+        """Consume no more, and give back all that is not acked."""
         consumer, self._consumer = self._consumer, None
         self._number += 1
         if consumer is None:
@@ -63,5 +63,3 @@ class Subscription:
             await consumer.cancel()
         except BrokerError as error:
             _log.warn("{queue} could not be cancelled: {error}", queue=self._queue, error=error)
-        for delivery in untouched:
-            delivery.requeue()

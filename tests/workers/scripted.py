@@ -1,0 +1,125 @@
+"""A broker that does what the test says: deliveries and confirms come when told, and everything done to it is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from csms.ports import BrokerError, BrokerState, Delivery, Message
+
+
+@dataclass(eq=False)
+class ScriptedDelivery:
+    """A delivery that notes its outcome."""
+
+    message: Message
+    routing_key: str
+    journal: list[str]
+    generation: int = 1
+    redelivered: bool = False
+    outcome: str = ""
+
+    def ack(self) -> None:
+        self._settle("ack")
+
+    def requeue(self) -> None:
+        self._settle("requeue")
+
+    def _settle(self, outcome: str) -> None:
+        assert not self.outcome, f"{self.message.message_id} was settled before: {self.outcome}"
+        self.outcome = outcome
+        self.journal.append(f"{outcome} {self.message.message_id}")
+
+
+@dataclass
+class Publish:
+    """Something published."""
+
+    exchange: str
+    routing_key: str
+    message: Message
+    mandatory: bool
+    confirm: Deferred[None]
+
+
+@dataclass
+class ScriptedConsumer:
+    """A subscription."""
+
+    broker: ScriptedBroker
+    queue: str
+    on_delivery: Callable[[Delivery], None]
+    prefetch: int
+    cancelled: bool = False
+    deliveries: list[ScriptedDelivery] = field(default_factory=list)
+
+    async def cancel(self) -> None:
+        self.cancelled = True
+        self.broker.journal.append(f"cancel {self.queue}")
+        for delivery in self.deliveries:
+            if not delivery.outcome:
+                delivery.requeue()
+
+
+@dataclass
+class ScriptedBroker:
+    """Implements :class:`csms.ports.Broker` as far as workers use it."""
+
+    state: BrokerState = BrokerState.UP
+    reason: str = ""
+    journal: list[str] = field(default_factory=list)
+    consumers: list[ScriptedConsumer] = field(default_factory=list)
+    published: list[Publish] = field(default_factory=list)
+    errors: list[BrokerError] = field(default_factory=list)
+    """What the next publishes fail with."""
+    hold_confirms: bool = False
+
+    async def start(self) -> None:
+        """It is there."""
+
+    async def stop(self) -> None:
+        """It stays."""
+
+    def on_state(self, listener: Callable[[BrokerState], None]) -> None:
+        """It has always the same state."""
+
+    async def when_up(self) -> None:
+        """It is."""
+
+    def publish(
+        self, exchange: str, routing_key: str, message: Message, *, deadline_s: float = 8.0, mandatory: bool = True
+    ) -> Awaitable[None]:
+        if self.errors:
+            return fail(self.errors.pop(0))
+        confirm: Deferred[None] = Deferred() if self.hold_confirms else succeed(None)
+        self.published.append(Publish(exchange, routing_key, message, mandatory, confirm))
+        return confirm
+
+    async def consume(
+        self, queue: str, on_delivery: Callable[[Delivery], None], *, prefetch: int, since: datetime | None = None
+    ) -> ScriptedConsumer:
+        consumer = ScriptedConsumer(self, queue, on_delivery, prefetch)
+        self.consumers.append(consumer)
+        return consumer
+
+    async def declare_private(self, queue: str) -> None:
+        raise NotImplementedError
+
+    async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
+        raise NotImplementedError
+
+    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
+        raise NotImplementedError
+
+    async def depths(self) -> Mapping[str, int]:
+        raise NotImplementedError
+
+    def deliver(self, message: Message, *, routing_key: str = "key", generation: int = 1) -> ScriptedDelivery:
+        """Hand a message to the newest consumer."""
+        delivery = ScriptedDelivery(message, routing_key, self.journal, generation)
+        self.consumers[-1].deliveries.append(delivery)
+        self.consumers[-1].on_delivery(delivery)
+        return delivery

@@ -1,0 +1,251 @@
+"""The work of a shard against real databases: what is written, answered and told, and what happens only once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from csms.coroutines import spawn
+from csms.domain import messages
+from csms.domain.handling import Handled, Policy
+from csms.domain.messages import ChargerMessage, Reply
+from csms.domain.model import LogEntry, Session
+from csms.domain.repositories import UnitOfWork
+from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
+from csms.ports import BrokerState, Fenced
+from csms.workers import ocpp, relay
+from csms.workers.ocpp import ShardWork
+from csms.workers.outcomes import ACK, DeadLetter, Outcome
+from csms.workers.relay import Relay
+from tests.workers import calls, places
+from tests.workers.scripted import ScriptedBroker
+
+POLICY = Policy(accept_unknown_tokens=True)
+
+
+class Worker:
+    """One worker process, reduced to its shard 0."""
+
+    def __init__(self, database: places.Flaky, *, hold_confirms: bool = False) -> None:
+        self.clock = Clock()
+        self.clock.advance(datetime.now(UTC).timestamp())
+        self.broker = ScriptedBroker(hold_confirms=hold_confirms)
+        self.relay = Relay(self.broker, database, self.clock)
+        self.work = ShardWork(0, broker=self.broker, database=database, relay=self.relay, policy=POLICY)
+
+    async def commit(self, *batch: ChargerMessage) -> Sequence[Outcome]:
+        return await self.work.commit([self.work.decode(calls.on_broker(message)) for message in batch])
+
+    @property
+    def replies(self) -> list[Reply]:
+        published = [publish for publish in self.broker.published if publish.exchange == DEFAULT_EXCHANGE]
+        for publish in published:
+            assert publish.routing_key == gateway_queue(calls.GATEWAY)
+            assert not publish.message.persistent
+            assert not publish.mandatory
+        return [messages.decode(Reply, publish.message.body) for publish in published]
+
+    @property
+    def told(self) -> list[str]:
+        """Types of the notifications published."""
+        return [p.routing_key.removeprefix("notification.") for p in self.notifications]
+
+    @property
+    def event_ids(self) -> list[str]:
+        return [publish.message.message_id for publish in self.notifications]
+
+    @property
+    def notifications(self) -> list[Any]:
+        return [publish for publish in self.broker.published if publish.exchange == EVENTS_EXCHANGE]
+
+
+class ShardTests:
+    """What holds with every database."""
+
+    database: places.Flaky
+
+    async def open(self) -> places.Flaky:
+        raise NotImplementedError
+
+    async def setUp(self) -> None:
+        self.database = await self.open()
+        self.charger = await places.add_charger(self.database, "CP-1")
+        self.worker = Worker(self.database)
+        await self.worker.work.begin()
+
+    async def read(self, work: Callable[[UnitOfWork], Any]) -> Any:
+        return await self.database.read(work, name="test")
+
+    async def sessions(self) -> Sequence[Session]:
+        return await self.read(lambda uow: uow.sessions.page())
+
+    async def log(self) -> Sequence[LogEntry]:
+        return await self.read(lambda uow: uow.log.page(self.charger.id))
+
+    async def waiting(self) -> list[str]:
+        """Event ids in the outbox."""
+        later = datetime.now(UTC) + timedelta(days=1)
+        return [
+            row.event_id
+            for row in await self.database.transact(
+                lambda uow: uow.outbox.waiting(older_than=later, limit=1000), name="test"
+            )
+        ]
+
+    async def test_a_decision_is_written_then_answered_then_told(self) -> None:
+        outcomes = await self.worker.commit(calls.start(self.charger))
+        self.assertEqual(outcomes, [ACK])
+        [session] = await self.sessions()
+        [reply] = self.worker.replies
+        self.assertEqual(str(reply.payload["transactionId"]), session.transaction_id)
+        self.assertEqual(reply.payload["idTagInfo"], {"status": "Accepted"})
+        self.assertEqual(self.worker.told, ["charger.connected", "charging.started"])
+        [entry] = await self.log()
+        self.assertEqual((entry.action, entry.message_id), ("StartTransaction", reply.message_id))
+
+    async def test_a_fact_is_written_and_told_and_not_answered(self) -> None:
+        await self.worker.commit(calls.status(self.charger, "Available"))
+        self.assertEqual(self.worker.replies, [])
+        self.assertIn("charger.status.changed", self.worker.told)
+
+    async def test_published_notifications_leave_the_outbox_with_the_next_batch(self) -> None:
+        await self.worker.commit(calls.status(self.charger, "Available"))
+        self.assertEqual(len(await self.waiting()), 2)
+        await self.worker.commit(calls.status(self.charger, "Preparing"))
+        self.assertEqual(len(await self.waiting()), 1)
+        await self.worker.relay.finish()
+        self.assertEqual(await self.waiting(), [])
+
+    async def test_without_a_next_batch_they_leave_it_after_a_second(self) -> None:
+        await self.worker.commit(calls.status(self.charger, "Available"))
+        self.worker.clock.advance(1.0)
+        await self.worker.relay.finish()
+        self.assertEqual(await self.waiting(), [])
+        self.assertEqual(self.database.names.count("outbox removal"), 1)
+
+    async def test_the_same_message_again_gets_the_same_answer_and_no_effect(self) -> None:
+        message = calls.start(self.charger)
+        await self.worker.commit(message)
+        again = await self.worker.commit(message)
+        self.assertEqual(again, [ACK])
+        first, second = self.worker.replies
+        self.assertEqual(first, second)
+        self.assertEqual(len(await self.sessions()), 1)
+        self.assertEqual(self.worker.told.count("charging.started"), 1)
+
+    async def test_twice_in_one_batch_is_once(self) -> None:
+        message = calls.start(self.charger)
+        await self.worker.commit(message, message)
+        self.assertEqual(self.worker.replies[0], self.worker.replies[1])
+        self.assertEqual(len(await self.sessions()), 1)
+        self.assertEqual(len(await self.log()), 1)
+
+    async def test_redelivered_to_another_worker_after_a_kill_between_commit_and_ack(self) -> None:
+        message = calls.start(self.charger)
+        await self.worker.commit(message)
+        successor = Worker(self.database)
+        await successor.work.begin()
+        await successor.commit(message)
+        self.assertEqual(successor.replies, self.worker.replies)
+        self.assertEqual(successor.told, [])
+        self.assertEqual(len(await self.sessions()), 1)
+
+    async def test_the_fenced_write_nothing(self) -> None:
+        successor = Worker(self.database)
+        await successor.work.begin()
+        with self.assertRaises(Fenced):
+            await self.worker.commit(calls.start(self.charger))
+        self.assertEqual(await self.sessions(), [])
+        self.assertEqual(await self.log(), [])
+        self.assertEqual(self.worker.broker.published, [])
+        await successor.commit(calls.start(self.charger))
+        self.assertEqual(len(await self.sessions()), 1)
+
+    async def test_left_behind_notifications_are_published_by_another_worker(self) -> None:
+        dead = Worker(self.database, hold_confirms=True)
+        await dead.work.begin()
+        await dead.commit(calls.start(self.charger))
+        successor = Worker(self.database)
+        await successor.relay.sweep()
+        self.assertEqual(successor.event_ids, [])
+        successor.clock.advance(60.0)
+        await successor.relay.sweep()
+        self.assertEqual(successor.event_ids, dead.event_ids)
+        self.assertEqual(successor.told, ["charger.connected", "charging.started"])
+        self.assertEqual(
+            [publish.message.body for publish in successor.notifications],
+            [publish.message.body for publish in dead.notifications],
+        )
+        self.assertEqual(await self.waiting(), [])
+
+    async def test_nothing_is_swept_while_the_broker_is_away(self) -> None:
+        dead = Worker(self.database, hold_confirms=True)
+        await dead.work.begin()
+        await dead.commit(calls.start(self.charger))
+        successor = Worker(self.database)
+        successor.clock.advance(60.0)
+        successor.broker.state = BrokerState.BLOCKED
+        await successor.relay.sweep()
+        self.assertEqual(successor.event_ids, [])
+        self.assertEqual(len(await self.waiting()), 2)
+
+    async def test_a_charger_that_was_removed_is_dead_lettered_and_the_others_commit(self) -> None:
+        other = await places.add_charger(self.database, "CP-2")
+        await self.database.transact(lambda uow: uow.chargers.remove("CP-1"), name="test")
+        outcomes = await self.worker.commit(calls.start(self.charger), calls.start(other))
+        self.assertEqual(outcomes, [DeadLetter("charger CP-1 does not exist (any more)"), ACK])
+        self.assertEqual([session.charger_id for session in await self.sessions()], [other.id])
+
+    async def test_a_charger_that_was_removed_and_added_is_the_new_one(self) -> None:
+        message = calls.start(self.charger)
+        await self.database.transact(lambda uow: uow.chargers.remove("CP-1"), name="test")
+        await places.add_charger(self.database, "CP-other")
+        added = await places.add_charger(self.database, "CP-1")
+        await self.worker.commit(message)
+        await self.worker.commit(message)
+        self.assertEqual([session.charger_id for session in await self.sessions()], [added.id])
+
+    async def test_a_refusal_is_answered_as_an_error_and_repeated_as_one(self) -> None:
+        message = calls.call(self.charger, "SignCertificate", {"csr": "x"})
+        await self.worker.commit(message)
+        await self.worker.commit(message)
+        first, second = self.worker.replies
+        self.assertEqual((first.error_code, first.payload), ("NOT_SUPPORTED", None))
+        self.assertEqual(first, second)
+        [entry] = await self.log()
+        self.assertEqual(entry.error, "NotSupported")
+
+    async def test_a_decision_that_nobody_made_is_a_fault_and_changes_nothing(self) -> None:
+        def undecided(message: ChargerMessage, uow: UnitOfWork, policy: Policy) -> Handled:
+            return Handled()
+
+        self.patch(ocpp, "handle", undecided)
+        with self.assertRaises(TypeError):
+            await self.worker.commit(calls.start(self.charger))
+        self.assertEqual(await self.log(), [])
+
+    async def test_more_unconfirmed_notifications_than_the_window_hold_up_the_next_batch(self) -> None:
+        self.patch(relay, "WINDOW", 1)
+        self.worker.broker.hold_confirms = True
+        await self.worker.commit(calls.status(self.charger, "Available"))
+        held = spawn(self.worker.commit(calls.status(self.charger, "Preparing")), "commit")
+        self.assertFalse(held.called)
+        self.assertEqual(len(await self.log()), 1)
+        for publish in self.worker.notifications:
+            publish.confirm.callback(None)
+        await held
+        self.assertEqual(len(await self.log()), 2)
+
+
+class SqliteShardTests(ShardTests, TestCase):
+    async def open(self) -> places.Flaky:
+        return await places.sqlite(self)
+
+
+class PostgresqlShardTests(ShardTests, TestCase):
+    async def open(self) -> places.Flaky:
+        return await places.postgresql(self)
