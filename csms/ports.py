@@ -82,12 +82,15 @@ class Consumer(Protocol):
     """A subscription to one queue, which survives reconnections until cancelled."""
 
     async def cancel(self) -> None:
-        """No delivery after this. What is not yet acked can still be acked."""
+        """No delivery after this. What is not acked goes back to its old place, before anybody else gets the next.
+
+        So ack first what is done; an outcome after this changes nothing.
+        """
         ...
 
 
 class Broker(Protocol):
-    """The message broker. Every call has a deadline; every name comes from ``csms.broker.topology``."""
+    """The message broker. Every call has a deadline; every name comes from ``csms.domain.topology``."""
 
     async def start(self) -> None:
         """Begin to connect, declare the topology and keep both so. Returns at once, whatever the broker does."""

@@ -200,7 +200,7 @@ class AmqpBroker:
     async def _subscribe(self, connection: Connection, subscription: Subscription) -> None:
         channel = await connection.open_channel(subscription)
         if subscription.cancelled:
-            channel.close()
+            await channel.close()
             return
         subscription.attach(channel)
         await channel.sync()
@@ -209,7 +209,7 @@ class AmqpBroker:
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
         if channel is not None:
-            await self._if_up(lambda connection: channel.sync())
+            await self._if_up(lambda connection: channel.close())
 
     async def _ask(self, request: Callable[[Channel], None]) -> None:
         """Make a request and wait until it is done; what a reconnection would repeat anyway needs no wait."""

@@ -47,23 +47,31 @@ async def _connect(address: Address, listener: ConnectionListener, reactor: Any)
         heartbeat=address.heartbeat_s,
         client_properties={"product": "csms", "connection_name": address.connection_name},
     )
-    protocol = TwistedProtocolConnection(parameters, reactor)
-    # Kept before connecting: pika forgets it when it fires. Why it failed is told to the callback only.
-    ready = protocol.ready
-    failures: list[object] = []
-    protocol._impl.add_on_open_error_callback(lambda _, error: failures.append(error), remove_default=False)
+    protocol: Any = TwistedProtocolConnection(parameters, reactor)
+    # pika's own ``ready`` does not tell why it failed, and what the broker said it forgets when the socket closes.
+    said: list[str] = []
+    protocol._impl.callbacks.add(
+        0,
+        pika.spec.Connection.Close,
+        lambda frame: said.append(f"{frame.method.reply_code} {frame.method.reply_text}"),
+        one_shot=False,
+    )
+    opened: Deferred[None] = Deferred()
+    protocol._impl.add_on_open_callback(lambda _: _fire(opened, None))
+    protocol._impl.add_on_open_error_callback(lambda _, error: _fire(opened, Failure(error)))
+    protocol.ready.addErrback(lambda _: None)
     factory = Factory.forProtocol(lambda: protocol)
     factory.noisy = False
     try:
         await endpoint(address, reactor, timeout_s=CONNECT_TIMEOUT_S).connect(factory)
-        await ready
+        await opened
     except Exception as error:
         if protocol.transport is not None:
             protocol.transport.abortConnection()
         if isinstance(error, CancelledError):
             raise
-        raise ConnectionFailed(f"{address.place}: {_reason(failures[0] if failures else error)}") from error
-    return PikaConnection(protocol, listener)
+        raise ConnectionFailed(f"{address.place}: {said[0] if said else _reason(error)}") from error
+    return PikaConnection(protocol, listener, said)
 
 
 def connector(reactor: Any) -> Connect:
@@ -78,9 +86,11 @@ def connector(reactor: Any) -> Connect:
 class PikaConnection:
     """A connection (see :class:`csms.broker.wire.Connection`)."""
 
-    def __init__(self, protocol: Any, listener: ConnectionListener) -> None:
+    def __init__(self, protocol: Any, listener: ConnectionListener, said: list[str]) -> None:
         self._protocol = protocol
         self._listener = listener
+        self._said = said
+        self._channels: list[PikaChannel] = []
         self._closed: Deferred[None] = Deferred()
         protocol._impl.add_on_connection_blocked_callback(lambda _, frame: listener.blocked(frame.method.reason))
         protocol._impl.add_on_connection_unblocked_callback(lambda _, frame: listener.unblocked())
@@ -92,7 +102,9 @@ class PikaConnection:
 
         def is_open(channel: pika.channel.Channel) -> None:
             if not opened.called:
-                opened.callback(PikaChannel(channel, listener, self._listener))
+                ours = PikaChannel(channel, listener, self._listener)
+                self._channels.append(ours)
+                opened.callback(ours)
 
         try:
             self._protocol._impl.channel(on_open_callback=is_open)
@@ -103,6 +115,8 @@ class PikaConnection:
     def close(self) -> Deferred[None]:
         """Close in good order."""
         if self._protocol.is_open:
+            for channel in self._channels:
+                channel.hush()
             self._protocol.close()
         return self._closed
 
@@ -114,7 +128,7 @@ class PikaConnection:
     def _lost(self, reason: object) -> None:
         if not self._closed.called:
             self._closed.callback(None)
-        self._listener.lost(_reason(reason))
+        self._listener.lost(self._said[0] if self._said else _reason(reason))
 
 
 class PikaChannel:
@@ -126,8 +140,7 @@ class PikaChannel:
         self._channel = channel
         self._listener = listener
         self._connection = connection
-        self._closing = False
-        self._tag = ""
+        self._closed: Deferred[None] = Deferred()
         self._getting: Deferred[Received | None] | None = None
         channel.add_on_close_callback(self._lost)
         channel.add_on_cancel_callback(lambda _: connection.lost("the broker cancelled a consumer"))
@@ -162,12 +175,7 @@ class PikaChannel:
     def consume(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         """Subscribe."""
         self._channel.basic_qos(prefetch_count=prefetch)
-        self._tag = self._channel.basic_consume(queue, self._received, arguments=dict(arguments))
-
-    def cancel(self) -> None:
-        """Unsubscribe; pika gives back what arrives after this."""
-        if self._channel.is_open:
-            self._channel.basic_cancel(self._tag)
+        self._channel.basic_consume(queue, self._received, arguments=dict(arguments))
 
     def sync(self) -> Deferred[None]:
         """A question that changes nothing, behind all others."""
@@ -222,11 +230,19 @@ class PikaChannel:
         if self._channel.is_open:
             self._channel.basic_reject(tag, requeue=True)
 
-    def close(self) -> None:
+    def close(self) -> Deferred[None]:
         """Close it."""
-        self._closing = True
         if self._channel.is_open:
+            self.hush()
             self._channel.close()
+        return self._closed
+
+    def hush(self) -> None:
+        """Keep pika from cancelling the consumer before it closes the channel.
+
+        After a basic.cancel the next consumer would be served before it gets what this one held.
+        """
+        self._channel._cancelled.update(self._channel.consumer_tags)
 
     # --- what the broker says ----------------------------------------------------------------------------------
 
@@ -256,7 +272,8 @@ class PikaChannel:
             _fire(self._getting, None)
 
     def _lost(self, _: Any, reason: BaseException) -> None:
-        if not self._closing:
+        _fire(self._closed, None)
+        if not isinstance(reason, pika.exceptions.ChannelClosedByClient):
             self._connection.lost(_reason(reason))
 
 

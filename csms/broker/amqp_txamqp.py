@@ -112,7 +112,6 @@ class TxamqpChannelOf:
         self._listener = listener
         self._connection = connection
         self._is_open = True
-        self._cancelled = False
         raw.on_method = self._method
 
     def declare_exchange(self, name: str, kind: str) -> None:
@@ -149,12 +148,6 @@ class TxamqpChannelOf:
         """Subscribe."""
         self._raw.basic_qos(prefetch_count=prefetch)
         self._raw.basic_consume(queue=queue, consumer_tag=_TAG, nowait=True, arguments=encode_table(arguments))
-
-    def cancel(self) -> None:
-        """Unsubscribe; what arrives after this is given back."""
-        self._cancelled = True
-        if self._usable:
-            self._raw.basic_cancel(consumer_tag=_TAG, nowait=True)
 
     def sync(self) -> Deferred[None]:
         """A question that changes nothing, behind all others."""
@@ -209,12 +202,18 @@ class TxamqpChannelOf:
         if self._usable:
             self._raw.basic_reject(delivery_tag=tag, requeue=True)
 
-    def close(self) -> None:
+    def close(self) -> Deferred[None]:
         """Close it."""
+        closed: Deferred[None] = Deferred()
         if self._usable:
             self._is_open = False
-            closed: Deferred[Arrived] = self._raw.channel_close(reply_code=200, reply_text="bye")
-            closed.addCallback(lambda _: self._protocol.forget_channel(self._raw))
+
+            def is_closed(_: Arrived) -> None:
+                self._protocol.forget_channel(self._raw)
+                closed.callback(None)
+
+            self._raw.channel_close(reply_code=200, reply_text="bye").addCallback(is_closed)
+        return closed
 
     # --- what the broker says ----------------------------------------------------------------------------------
 
@@ -233,9 +232,7 @@ class TxamqpChannelOf:
                 self._raw.channel_flow_ok(active=fields["active"])
             case "basic.cancel":
                 self._connection.lost("the broker cancelled a consumer")
-            case "basic.deliver" if self._cancelled:
-                self.requeue(fields["delivery tag"])
-            case _ if self._listener is not None:
+            case _ if self._listener is not None and self._is_open:
                 self._tell(self._listener, arrived)
 
     def _tell(self, listener: ChannelListener, arrived: Arrived) -> None:

@@ -101,8 +101,9 @@ class Subscriber:
         self._queue.wake()
 
     async def cancel(self) -> None:
-        """No delivery after this; what is held can still be settled."""
-        self._queue.remove(self)
+        """No delivery after this; what is not acked goes back to its old place."""
+        held, self._unsettled = self._unsettled, {}
+        self._queue.remove(self, held.values())
 
 
 class MemoryQueue:
@@ -151,8 +152,10 @@ class MemoryQueue:
         self.wake()
         return subscriber
 
-    def remove(self, subscriber: Subscriber) -> None:
-        """A consumer that has gone."""
+    def remove(self, subscriber: Subscriber, unsettled: Iterable[Held]) -> None:
+        """A consumer that has gone, and what it had."""
+        for held in unsettled:
+            self.give_back(held)
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)
             self.wake()

@@ -18,10 +18,9 @@ STREAM_OFFSET_HEADER = "x-stream-offset"
 class Acks:
     """The deliveries of one channel that wait for an outcome. Acks of one reactor turn go out as few frames."""
 
-    def __init__(self, channel: Channel, clock: IReactorTime, when_empty: Callable[[], None]) -> None:
+    def __init__(self, channel: Channel, clock: IReactorTime) -> None:
         self._channel: Channel | None = channel
         self._clock = clock
-        self._when_empty = when_empty
         self._held: dict[int, None] = {}
         self._acked: set[int] = set()
         self._flush_planned = False
@@ -45,7 +44,6 @@ class Acks:
             return
         del self._held[tag]
         self._channel.requeue(tag)
-        self._tell_empty()
 
     def flush(self) -> None:
         """Send what was acked: everything up to the first unsettled delivery in one frame, the rest one by one."""
@@ -63,22 +61,12 @@ class Acks:
             self._channel.ack(tag, multiple=False)
         self._held = {tag: None for tag in self._held if tag not in self._acked}
         self._acked.clear()
-        self._tell_empty()
 
     def forget(self) -> None:
         """The channel is gone: the broker will deliver again whatever was not acked."""
         self._channel = None
         self._held.clear()
         self._acked.clear()
-
-    @property
-    def empty(self) -> bool:
-        """Whether no delivery waits for an outcome."""
-        return not self._held
-
-    def _tell_empty(self) -> None:
-        if not self._held:
-            self._when_empty()
 
 
 class AmqpDelivery:
@@ -143,19 +131,23 @@ class Subscription:
         self._acks: Acks | None = None
 
     async def cancel(self) -> None:
-        """No delivery after this; what is held can still be acked or given back."""
+        """No delivery after this; what is not acked goes back.
+
+        By closing the channel: RabbitMQ then puts everything back before the next consumer gets anything. After a
+        basic.cancel the next one would be served at once, and what was held come behind it.
+        """
         if not self.cancelled:
             self.cancelled = True
-            if self._channel is not None:
-                self._channel.cancel()
-            await self._cancelled(self, self._channel)
-            self._close_when_done()
+            self.flush()
+            channel = self._channel
+            self.detach()
+            await self._cancelled(self, channel)
 
     def attach(self, channel: Channel) -> None:
         """Subscribe on this new channel."""
         self.generation += 1
         self._channel = channel
-        self._acks = Acks(channel, self._clock, self._close_when_done)
+        self._acks = Acks(channel, self._clock)
         channel.consume(self.queue, self.prefetch, self._arguments())
 
     def detach(self) -> None:
@@ -174,9 +166,6 @@ class Subscription:
     def received(self, received: Received) -> None:
         """Hand a message on."""
         if self._acks is None or self._channel is None:
-            return
-        if self.cancelled:
-            self._channel.requeue(received.tag)
             return
         if self._is_stream:
             offset = received.headers.get(STREAM_OFFSET_HEADER)
@@ -208,8 +197,3 @@ class Subscription:
         # Should the connection be lost before the first message, go on from here instead of skipping what came.
         self._since = datetime.now(UTC)
         return {"x-stream-offset": "next"}
-
-    def _close_when_done(self) -> None:
-        if self.cancelled and self._channel is not None and (self._acks is None or self._acks.empty):
-            channel, self._channel = self._channel, None
-            channel.close()

@@ -89,9 +89,6 @@ class Channel(Protocol):
     def consume(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         """Subscribe; at most ``prefetch`` messages come without an outcome."""
 
-    def cancel(self) -> None:
-        """Unsubscribe; what still arrives is given back by the adapter."""
-
     def sync(self) -> Deferred[None]:
         """Fires when the broker has done all that was asked on this channel before."""
 
@@ -110,8 +107,8 @@ class Channel(Protocol):
     def requeue(self, tag: int) -> None:
         """Give the message back."""
 
-    def close(self) -> None:
-        """Close it; unacked messages go back."""
+    def close(self) -> Deferred[None]:
+        """Close it: what is unacked goes back to its old place, all at once. Fires when that is done."""
 
 
 class Connection(Protocol):
