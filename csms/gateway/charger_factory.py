@@ -22,7 +22,6 @@ class ChargerFactory(WebSocketServerFactory):
 
     log = Silent()
     noisy = False
-    noisy = False
 
     def __init__(self, settings: GatewaySettings, gate: Gate, reactor: Any) -> None:
         super().__init__(reactor=reactor, server=None)
