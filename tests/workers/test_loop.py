@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from twisted.internet.defer import Deferred
@@ -14,10 +14,10 @@ from csms.coroutines import spawn
 from csms.domain.dead_letters import death_of
 from csms.domain.messages import BadMessage
 from csms.domain.topology import DEAD_LETTER_EXCHANGE
-from csms.ports import BrokerError, DatabaseUnavailable, Fenced, Message, Unroutable
+from csms.ports import BrokerError, DatabaseUnavailable, Delivery, Fenced, Message, Unroutable
 from csms.workers.loop import Loop, LoopSettings
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
-from tests.workers.scripted import ScriptedBroker, ScriptedDelivery
+from tests.workers.scripted import ScriptedBroker, ScriptedConsumer, ScriptedDelivery
 
 QUEUE = "analytics"
 
@@ -94,7 +94,7 @@ class BatchTests(LoopTestCase):
         self.assertEqual(set(self.outcomes(deliveries)), {"ack"})
 
     def test_the_next_batch_waits_for_the_one_in_hand(self) -> None:
-        self.work.hold = held = Deferred()
+        self.work.hold = held = Deferred[None]()
         first = self.deliver("a")
         self.clock.advance(0)
         second = self.deliver("b")
@@ -219,7 +219,7 @@ class RetryTests(LoopTestCase):
 
 class GenerationTests(LoopTestCase):
     def test_what_waits_is_dropped_when_the_connection_was_lost(self) -> None:
-        self.work.hold = held = Deferred()
+        self.work.hold = held = Deferred[None]()
         in_hand = self.deliver("a")
         self.clock.advance(0)
         waiting = self.deliver("b", "c")
@@ -256,7 +256,7 @@ class GenerationTests(LoopTestCase):
 
 class StopTests(LoopTestCase):
     def test_the_batch_in_hand_is_finished_and_the_rest_given_back_in_order(self) -> None:
-        self.work.hold = held = Deferred()
+        self.work.hold = held = Deferred[None]()
         self.deliver("a", "b")
         self.clock.advance(0)
         self.deliver("c", "d")
@@ -291,7 +291,14 @@ class SubscribeTests(SynchronousTestCase):
         class Refusing(ScriptedBroker):
             asked = 0
 
-            async def consume(self, *args: object, **kwargs: object) -> None:  # type: ignore[override]
+            async def consume(
+                self,
+                queue: str,
+                on_delivery: Callable[[Delivery], None],
+                *,
+                prefetch: int,
+                since: datetime | None = None,
+            ) -> ScriptedConsumer:
                 self.asked += 1
                 raise BrokerError("not connected")
 

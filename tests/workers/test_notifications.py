@@ -96,7 +96,7 @@ class DeliveryTests(WorkerTestCase):
         self.assertEqual([started.outcome, status.outcome], ["ack", "ack"])
 
     def test_it_is_acked_only_when_every_target_has_it(self) -> None:
-        self.targets["two"].hold = held = Deferred()
+        self.targets["two"].hold = held = Deferred[None]()
         delivery = self.deliver("1")
         self.assertEqual(delivery.outcome, "")
         held.callback(None)
@@ -213,7 +213,7 @@ class OrderTests(WorkerTestCase):
         self.assertIn("late", self.targets["two"].posts)
 
     def test_no_more_posts_at_once_to_one_target_than_allowed(self) -> None:
-        self.targets["one"].hold = held = Deferred()
+        self.targets["one"].hold = held = Deferred[None]()
         for number in range(12):
             self.deliver(f"{number}", "meter.values.updated", charger_id=number)
         self.assertEqual(len(self.targets["one"].posts), 8)
@@ -229,7 +229,7 @@ class RepeatTests(WorkerTestCase):
         self.assertEqual([first.outcome, second.outcome], ["ack", "ack"])
 
     def test_delivered_again_while_it_is_being_posted_is_posted_once(self) -> None:
-        self.targets["one"].hold = held = Deferred()
+        self.targets["one"].hold = held = Deferred[None]()
         first = self.deliver("1", generation=1)
         second = self.deliver("1", generation=2)
         held.callback(None)
@@ -240,7 +240,7 @@ class RepeatTests(WorkerTestCase):
 
 class StopTests(WorkerTestCase):
     def test_a_stop_finishes_the_post_under_way_and_gives_the_rest_back(self) -> None:
-        self.targets["one"].hold = held = Deferred()
+        self.targets["one"].hold = held = Deferred[None]()
         posting, waiting = self.deliver("1"), self.deliver("2")
         stopped = spawn(self.worker.stop(), "stop")
         self.assertFalse(stopped.called)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
@@ -22,8 +22,9 @@ from csms.workers.ocpp import ShardWork
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import Relay
 from tests.workers import calls, places
-from tests.workers.scripted import ScriptedBroker
+from tests.workers.scripted import Publish, ScriptedBroker
 
+T = TypeVar("T")
 POLICY = Policy(accept_unknown_tokens=True)
 
 
@@ -59,25 +60,26 @@ class Worker:
         return [publish.message.message_id for publish in self.notifications]
 
     @property
-    def notifications(self) -> list[Any]:
+    def notifications(self) -> list[Publish]:
         return [publish for publish in self.broker.published if publish.exchange == EVENTS_EXCHANGE]
 
 
-class ShardTests:
+class ShardTests(TestCase):
     """What holds with every database."""
 
+    __test__ = False
     database: places.Flaky
 
     async def open(self) -> places.Flaky:
         raise NotImplementedError
 
-    async def setUp(self) -> None:
+    async def setUp(self) -> None:  # type: ignore[override]
         self.database = await self.open()
         self.charger = await places.add_charger(self.database, "CP-1")
         self.worker = Worker(self.database)
         await self.worker.work.begin()
 
-    async def read(self, work: Callable[[UnitOfWork], Any]) -> Any:
+    async def read(self, work: Callable[[UnitOfWork], T]) -> T:
         return await self.database.read(work, name="test")
 
     async def sessions(self) -> Sequence[Session]:
@@ -101,6 +103,7 @@ class ShardTests:
         self.assertEqual(outcomes, [ACK])
         [session] = await self.sessions()
         [reply] = self.worker.replies
+        assert reply.payload is not None
         self.assertEqual(str(reply.payload["transactionId"]), session.transaction_id)
         self.assertEqual(reply.payload["idTagInfo"], {"status": "Accepted"})
         self.assertEqual(self.worker.told, ["charger.connected", "charging.started"])
@@ -241,11 +244,15 @@ class ShardTests:
         self.assertEqual(len(await self.log()), 2)
 
 
-class SqliteShardTests(ShardTests, TestCase):
+class SqliteShardTests(ShardTests):
+    __test__ = True
+
     async def open(self) -> places.Flaky:
         return await places.sqlite(self)
 
 
-class PostgresqlShardTests(ShardTests, TestCase):
+class PostgresqlShardTests(ShardTests):
+    __test__ = True
+
     async def open(self) -> places.Flaky:
         return await places.postgresql(self)

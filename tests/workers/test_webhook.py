@@ -13,9 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from csms.config.settings import WebhookSettings
 from csms.workers.egress import is_public
 from csms.workers.webhook import DELIVERED, MAX_ANSWER_BYTES, Failed, HttpPoster, Refused, Verdict, check_url, judge
-from tests.workers.receiver import Received, Receiver
+from tests.workers.receiver import Answer, Received, Receiver
 
 BODY = b'{"type":"charging.started","eventId":"019a-1.0"}'
+
+
+def answering(status: int, headers: dict[str, str]) -> Answer:
+    """A receiver's answer that is always the same."""
+    return lambda _: (status, headers, b"")
 
 
 class PostTests(TestCase):
@@ -62,7 +67,7 @@ class PostTests(TestCase):
         elsewhere = Receiver()
         self.addCleanup(elsewhere.close)
         for status in (301, 302, 303, 307, 308):
-            self.receiver.answer = lambda _, status=status: (status, {"Location": elsewhere.url()}, b"")
+            self.receiver.answer = answering(status, {"Location": elsewhere.url()})
             self.assertEqual(await self.post(self.poster(self.receiver.url())), Refused(f"HTTP status {status}"))
         self.assertEqual(elsewhere.connections, 0)
         self.assertEqual(len(self.receiver.requests), 5)
