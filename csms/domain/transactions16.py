@@ -13,6 +13,7 @@ import json
 from csms.domain.authorization import id_tag_info, presented_16
 from csms.domain.energy import apply_readings, end_meter
 from csms.domain.handling import Call, Handled
+from csms.domain.messages import ChargerMessage
 from csms.domain.model import Flag, Session, SessionState
 from csms.domain.payloads import MAX_EVSE_ID, MAX_INT, bounded, integer, mappings, number, text
 from csms.domain.samples import END, Reading, readings, take_samples
@@ -24,11 +25,22 @@ LOCAL = "Local"
 _RECENT = 50
 
 
+def looked_up(message: ChargerMessage) -> tuple[str, str]:
+    """The start key and the transaction id that handling ``message`` will look for beyond those it names; else empty.
+
+    So that what a whole batch will look for can be fetched at once.
+    """
+    moment = device_time(message.payload.get("timestamp"), message.timestamp)
+    if message.message_type == "StartTransaction":
+        return _start_key(message, moment), str(_drawn(message, 0))
+    return (_stop_key(message, moment), "") if message.message_type == "StopTransaction" else ("", "")
+
+
 def start_transaction(call: Call) -> Handled:
     """1.6 section 4.8: always a transaction id, also for a refused token: the charger decides what to do then."""
     payload, sessions = call.payload, call.uow.sessions
     moment = device_time(payload.get("timestamp"), call.received_at)
-    key = _key("start", call, moment, "connectorId", "idTag", "meterStart")
+    key = _start_key(call.message, moment)
     session = sessions.by_start_key(call.charger.id, key)
     if session is not None and not moment.plausible and session.state is not SessionState.ACTIVE:
         # A charger without a clock says the same at every start: this is another one.
@@ -113,7 +125,7 @@ def _may_mean(call: Call, session: Session) -> bool:
 
 
 def _keep_orphan(call: Call, moment: DeviceTime) -> None:
-    sessions, key = call.uow.sessions, _key("stop", call, moment, "transactionId", "idTag", "meterStop")
+    sessions, key = call.uow.sessions, _stop_key(call.message, moment)
     if sessions.by_start_key(call.charger.id, key) is not None or _is_repeat_of_attached(call, moment):
         return
     session = sessions.add(
@@ -175,10 +187,18 @@ def _reported_id(call: Call) -> str:
     return text(call.payload, "transactionId", 36) or "none"
 
 
-def _key(kind: str, call: Call, moment: DeviceTime, *fields: str) -> str:
+def _start_key(message: ChargerMessage, moment: DeviceTime) -> str:
+    return _key("start", message, moment, "connectorId", "idTag", "meterStart")
+
+
+def _stop_key(message: ChargerMessage, moment: DeviceTime) -> str:
+    return _key("stop", message, moment, "transactionId", "idTag", "meterStop")
+
+
+def _key(kind: str, message: ChargerMessage, moment: DeviceTime, *fields: str) -> str:
     """The business key: what a charger says again when it repeats itself, whatever its message ids are."""
-    time = moment.at.isoformat() if moment.plausible else call.payload.get("timestamp")
-    said = [kind, time, *(call.payload.get(field) for field in fields)]
+    time = moment.at.isoformat() if moment.plausible else message.payload.get("timestamp")
+    said = [kind, time, *(message.payload.get(field) for field in fields)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -189,8 +209,12 @@ def _new_transaction_id(call: Call) -> int:
     the same.
     """
     for attempt in itertools.count():
-        seed = f"{call.message.message_id}:{call.charger.id}:{attempt}"
-        drawn = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) & MAX_INT
+        drawn = _drawn(call.message, attempt)
         if drawn and call.uow.sessions.by_transaction(call.charger.id, str(drawn)) is None:
             return drawn
     raise AssertionError("unreachable")
+
+
+def _drawn(message: ChargerMessage, attempt: int) -> int:
+    seed = f"{message.message_id}:{message.charger_id}:{attempt}"
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) & MAX_INT

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from csms.domain.messages import ChargerMessage
+from csms.domain.transactions16 import looked_up
 
 _TOKEN_FIELDS = ("idTag", "idToken")
 _STARTS = frozenset({"StartTransaction", "StopTransaction"})
@@ -39,6 +40,11 @@ class Mentions:
             token = _text(payload.get(name), "idToken")
             if token:
                 self.tokens.add(token)
+        if message.message_type in _STARTS:
+            start_key, transaction_id = looked_up(message)
+            self.start_keys.add((charger_id, start_key))
+            if transaction_id:
+                self.transactions.add((charger_id, transaction_id))
         if message.message_type in _STARTS or payload.get("eventType") == "Started":
             self.starts += 1
         info = payload.get("transactionInfo")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sqlalchemy import select
-from twisted.internet.defer import Deferred
 
 from csms.domain.model import Charger, IdToken, Registration, ReportedVariable
 from csms.storage.chargers import MAX_DEVICE_ID_CHARACTERS
@@ -66,7 +65,7 @@ class ChargersContract(DatabaseCase):
     async def test_a_device_id_of_absurd_length_is_refused_by_name(self) -> None:
         for device_id in ("", "x" * (MAX_DEVICE_ID_CHARACTERS + 1)):
             adding = self.write(lambda uow, name: uow.chargers.add(Charger(device_id=name)), device_id)
-            await self.assertFailure(Deferred.fromCoroutine(adding), ValueError)
+            await self.refused(adding, ValueError)
         await self.a_charger("x" * MAX_DEVICE_ID_CHARACTERS)
         self.assertIsNone(await self.look(lambda uow: uow.chargers.by_device_id("y" * 100_000)))
 

@@ -43,11 +43,11 @@ class ClusterContract(DatabaseCase):
             uow.chargers.add(Charger(device_id="CP-1"))
             uow.shards.fence(0, first)
 
-        await self.assertFailure(Deferred.fromCoroutine(self.write(zombie)), Fenced)
+        await self.refused(self.write(zombie), Fenced)
         self.assertEqual(await self.look(lambda uow: uow.chargers.page()), [])
 
     async def test_a_shard_that_nobody_took_is_fenced(self) -> None:
-        await self.assertFailure(Deferred.fromCoroutine(self.write(lambda uow: uow.shards.fence(3, 1))), Fenced)
+        await self.refused(self.write(lambda uow: uow.shards.fence(3, 1)), Fenced)
 
     async def test_shards_have_epochs_of_their_own(self) -> None:
         epoch = await self.write(lambda uow: uow.shards.take(0))

@@ -29,7 +29,7 @@ class DatabaseContract(DatabaseCase):
             uow.chargers.add(Charger(device_id="CP-1"))
             raise Refused
 
-        await self.assertFailure(Deferred.fromCoroutine(self.write(work)), Refused)
+        await self.refused(self.write(work), Refused)
         self.assertIsNone(await self.look(lambda uow: uow.chargers.by_device_id("CP-1")))
 
     async def test_what_was_flushed_before_a_failure_is_rolled_back(self) -> None:
@@ -38,7 +38,7 @@ class DatabaseContract(DatabaseCase):
             self.assertEqual(len(uow.chargers.page()), 1)
             raise Refused
 
-        await self.assertFailure(Deferred.fromCoroutine(self.write(work)), Refused)
+        await self.refused(self.write(work), Refused)
         self.assertEqual(await self.look(lambda uow: uow.chargers.page()), [])
 
     async def test_a_changed_field_is_written_without_being_told(self) -> None:
@@ -102,7 +102,7 @@ class DatabaseContract(DatabaseCase):
             charger.vendor = "X"
 
         for work in (change, lambda uow: uow.chargers.add(Charger(device_id="CP-2")), lambda uow: uow.shards.take(0)):
-            await self.assertFailure(Deferred.fromCoroutine(self.look(work)), RuntimeError)
+            await self.refused(self.look(work), RuntimeError)
         found = await self.look(lambda uow: uow.chargers.page())
         self.assertEqual([(one.device_id, one.vendor) for one in found], [("CP-1", "")])
 
@@ -123,7 +123,7 @@ class DatabaseContract(DatabaseCase):
 
     async def test_a_time_without_zone_is_refused(self) -> None:
         naive = Charger(device_id="CP-1", created_at=NOW.replace(tzinfo=None))
-        await self.assertFailure(Deferred.fromCoroutine(self.write(lambda uow: uow.chargers.add(naive))), ValueError)
+        await self.refused(self.write(lambda uow: uow.chargers.add(naive)), ValueError)
 
     async def test_hostile_text_is_stored_whole(self) -> None:
         texts = [
@@ -176,7 +176,7 @@ class DatabaseContract(DatabaseCase):
         self.addCleanup(done.set)
         self.database._writers._limit = 3
         accepted = [Deferred.fromCoroutine(self.write(lambda _: done.wait(30))) for _ in range(3)]
-        await self.assertFailure(Deferred.fromCoroutine(self.write(lambda _: None)), DatabaseUnavailable)
+        await self.refused(self.write(lambda _: None), DatabaseUnavailable)
         done.set()
         self.assertEqual(await gatherResults(accepted), [True] * 3)
 
@@ -193,7 +193,7 @@ class DatabaseContract(DatabaseCase):
         writing = Deferred.fromCoroutine(self.write(slow))
         await self.look(lambda _: inside.wait(30))
         stopping = Deferred.fromCoroutine(self.database.stop())
-        await self.assertFailure(Deferred.fromCoroutine(self.write(lambda _: None)), DatabaseUnavailable)
+        await self.refused(self.write(lambda _: None), DatabaseUnavailable)
         resume.set()
         charger_id = await writing
         await stopping
@@ -219,7 +219,7 @@ class DatabaseContract(DatabaseCase):
     async def test_stopping_twice_and_before_the_start_is_harmless(self) -> None:
         await self.database.stop()
         await self.database.stop()
-        await self.assertFailure(Deferred.fromCoroutine(self.look(lambda _: None)), DatabaseUnavailable)
+        await self.refused(self.look(lambda _: None), DatabaseUnavailable)
 
     endless = ""
 

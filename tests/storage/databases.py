@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from itertools import cycle
@@ -66,6 +66,10 @@ class DatabaseCase(TestCase):
             for database, one in zip(databases, arguments, strict=False)
         ]
         return await gatherResults(racing)
+
+    async def refused(self, work: Coroutine[Deferred[Any], Any, Any], kind: type[Exception]) -> Any:
+        """The exception of ``kind`` that ``work`` fails with."""
+        return await self.assertFailure(Deferred.fromCoroutine(work), kind)
 
     async def a_charger(self, device_id: str = "CP-1") -> int:
         """The id of a new charger."""

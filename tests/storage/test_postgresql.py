@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
-from twisted.internet.defer import Deferred
 
 from csms.domain.model import Charger
 from csms.ports import DatabaseUnavailable
@@ -49,7 +48,7 @@ class LossTests(PostgresqlCase):
         self.assertEqual(len(await self.look(lambda uow: uow.chargers.page())), 2)
 
     async def test_a_connection_lost_twice_is_a_database_that_is_away(self) -> None:
-        await self.assertFailure(Deferred.fromCoroutine(self.killed(2)), DatabaseUnavailable)
+        await self.refused(self.killed(2), DatabaseUnavailable)
         self.assertEqual(await self.look(lambda uow: uow.chargers.page()), [])
 
     async def test_a_commit_whose_answer_is_lost_has_its_effect_once(self) -> None:
@@ -85,7 +84,7 @@ class LossTests(PostgresqlCase):
         sleeping = database.transact(
             lambda uow: uow._sql._connection.exec_driver_sql("SELECT pg_sleep(60)"), name="sleep"
         )
-        await self.assertFailure(Deferred.fromCoroutine(sleeping), DatabaseUnavailable)
+        await self.refused(sleeping, DatabaseUnavailable)
 
     async def test_a_deadlock_is_tried_again(self) -> None:
         for name in ("CP-1", "CP-2"):
@@ -106,10 +105,8 @@ class LossTests(PostgresqlCase):
 
     async def test_values_that_no_column_takes_fail_alone_and_at_once(self) -> None:
         for vendor in ("nul \x00", "surrogate \ud800"):
-            adding: Deferred[Any] = Deferred.fromCoroutine(
-                self.write(lambda uow, text: uow.chargers.add(Charger(device_id="CP-1", vendor=text)), vendor)
-            )
-            error = await self.assertFailure(adding, Exception)
+            adding = self.write(lambda uow, text: uow.chargers.add(Charger(device_id="CP-1", vendor=text)), vendor)
+            error = await self.refused(adding, Exception)
             self.assertNotIsInstance(error, DatabaseUnavailable)
 
     async def test_tables_that_are_gone_stop_the_line_instead_of_failing_the_work(self) -> None:
@@ -117,7 +114,7 @@ class LossTests(PostgresqlCase):
             uow._sql._connection.exec_driver_sql("ALTER TABLE chargers RENAME TO gone")
             uow.chargers.page()
 
-        await self.assertFailure(Deferred.fromCoroutine(self.write(work)), DatabaseUnavailable)
+        await self.refused(self.write(work), DatabaseUnavailable)
 
     async def test_connections_are_named_for_the_operator(self) -> None:
         await self.a_charger()
