@@ -1,6 +1,6 @@
 """Takes the picture of the README: csms with simulated chargers, as a browser shows it.
 
-    make screenshot
+make screenshot
 """
 
 from __future__ import annotations

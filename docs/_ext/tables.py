@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -27,7 +28,7 @@ class TableDirective(SphinxDirective):
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
-        return self.parse_text_to_nodes("\n".join(StringList(list(self.text()), source="generated")), allow_section_headings=True)
+        return self.parse_text_to_nodes("\n".join(self.text()), allow_section_headings=True)
 
 
 def table(widths: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
@@ -70,7 +71,7 @@ class Exchanges(TableDirective):
         rows = []
         for exchange in declared.exchanges:
             bindings = [
-                f"``{one.target}`` by " + (f"``{one.routing_key}``" if one.routing_key else f"``{dict(one.arguments)}``")
+                f"``{one.target}`` by ``{one.routing_key or dict(one.arguments) or 'everything'}``"
                 for one in declared.bindings
                 if one.source == exchange.name
             ]
@@ -95,8 +96,9 @@ class ActionsTable(TableDirective):
     def text(self) -> Iterable[str]:
         rows = []
         for (version, name), action in sorted(ACTIONS.items()):
-            doc = (action.handler.__doc__ or "").strip().splitlines()[0] if action.handler else "Kept in the message log."
-            rows.append((version, name, action.answered_by.value, doc))
+            effect = inspect.getdoc(action.handler) if action.handler else "Kept in the message log."
+            effect = re.sub(r":\w+:(`[^`]+`)", r"`\1`", (effect or "").splitlines()[0])
+            rows.append((version, name, action.answered_by.value, effect))
         yield from table("9 30 21 40", ("version", "action", "answered by", "effect"), rows)
 
 
