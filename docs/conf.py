@@ -18,6 +18,7 @@ html_static_path = ["images"]
 html_theme_options = {
     "description": "An open charging station management system",
     "fixed_sidebar": True,
-    "page_width": "1080px",
+    "page_width": "1180px",
+    "body_max_width": "none",
 }
 nitpicky = True
