@@ -16,6 +16,7 @@ from csms.ports import Database
 SESSION_COOKIE = "csms_session"
 TOKEN_BYTES = 32
 LONGEST_TOKEN = 128
+MAX_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ async def create_sign_in_link(database: Database, settings: HttpSettings, now: d
     return f"{own_url(settings)}/sign-in/{token}"
 
 
+class TooBusy(Exception):  # noqa: N818 - it names the state
+    """Too many use a sign-in link at once."""
+
+
 class Access:
     """Signs in and out, and tells who is signed in."""
 
@@ -51,6 +56,7 @@ class Access:
         self._lifetime = timedelta(hours=settings.session_hours)
         self._secure = own_url(settings).startswith("https://")
         self._now = now
+        self._at_once = 0
 
     async def signed_in(self, token: str) -> SignIn | None:
         """Who has this cookie. Raises :class:`~csms.ports.DatabaseUnavailable`."""
@@ -70,7 +76,12 @@ class Access:
         return SignIn(session, expires_at)
 
     async def use_link(self, link_token: str) -> str | None:
-        """Use a sign-in link up; the value of the new session's cookie, or None when the link is no good."""
+        """Use a sign-in link up; the value of the new session's cookie, or None when the link is no good.
+
+        Raises :class:`TooBusy`: anybody may ask, and must not keep the database from the chargers' messages.
+        """
+        if self._at_once >= MAX_AT_ONCE:
+            raise TooBusy
         token = secrets.token_urlsafe(TOKEN_BYTES)
         now = self._now()
 
@@ -80,7 +91,11 @@ class Access:
             uow.web.add_session(hash_of(token), created_at=now, expires_at=now + self._lifetime)
             return True
 
-        return token if await self._database.transact(sign_in, name="sign in") else None
+        self._at_once += 1
+        try:
+            return token if await self._database.transact(sign_in, name="sign in") else None
+        finally:
+            self._at_once -= 1
 
     async def sign_out(self, sign_in: SignIn) -> None:
         """End a session for good."""

@@ -36,7 +36,7 @@ def problem_body(request: Request, problem: Problem) -> bytes:
     request.setHeader("Cache-Control", "no-store")
     if problem.allow:
         request.setHeader("Allow", problem.allow)
-    if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         request.setHeader("Retry-After", "2")
     body = _Body(
         title=problem.status.phrase, status=problem.status.value, detail=problem.detail, parameter=problem.parameter

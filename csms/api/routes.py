@@ -14,7 +14,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from csms.api import pages, queries
-from csms.api.access import Access
+from csms.api.access import Access, TooBusy
 from csms.api.console import Console
 from csms.api.health import Readiness, add_operations
 from csms.api.parameters import MAX_ID, Parameters
@@ -68,7 +68,10 @@ def _add_sign_in(app: Klein, access: Access, signed_out: Callable[[str], None]) 
 
     @app.route("/sign-in/<token>", methods=["POST"])
     async def sign_in(request: HttpRequest, token: str) -> bytes:
-        cookie = await access.use_link(token)
+        try:
+            cookie = await access.use_link(token)
+        except TooBusy:
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many sign in at once: try again in a moment") from None
         if cookie is None:
             return html(request, HTTPStatus.FORBIDDEN, pages.BAD_LINK)
         request.responseHeaders.addRawHeader("Set-Cookie", access.cookie(cookie))

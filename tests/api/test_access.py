@@ -97,6 +97,14 @@ class SignInTest(SiteTestCase):
         both = [Deferred.fromCoroutine(self.ask(link, method="POST")) for _ in range(2)]
         self.assertEqual(sorted([(await one).status for one in both]), [303, 403])
 
+    async def test_many_who_guess_at_once_do_not_keep_the_database_busy(self) -> None:
+        guesses = [Deferred.fromCoroutine(self.ask(f"/sign-in/guess{n}", method="POST")) for n in range(30)]
+        answers = [await guess for guess in guesses]
+        statuses = [answer.status for answer in answers]
+        self.assertEqual(set(statuses), {403, 429})
+        self.assertNotEqual(answers[statuses.index(429)].header("Retry-After"), "")
+        self.assertEqual((await self.ask(await self.new_link(), method="POST")).status, 303)
+
     async def test_a_link_works_only_for_its_time(self) -> None:
         link = await self.new_link()
         self.wait(minutes=self.settings.sign_in_link_minutes, seconds=1)
