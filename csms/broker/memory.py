@@ -71,8 +71,10 @@ class MemoryBroker:
         consumed_queues: Collection[str] = (),
         store_dead_letter: StoreDeadLetter | None = None,
         stream_length: int = STREAM_LENGTH,
+        private_length: int = PRIVATE_QUEUE_MAX_LENGTH,
     ) -> None:
         self._clock = clock
+        self._private_length = private_length
         self._router = Router(topology)
         self._store_dead_letter = store_dead_letter
         # A charger's message always waits for its worker; an event only if somebody here consumes it, ever.
@@ -180,7 +182,7 @@ class MemoryBroker:
         """A queue that takes without anybody's ack, and drops its oldest when it is full."""
         if queue not in self._queues:
             self._private.add(queue)
-            self._queues[queue] = MemoryQueue(queue, self._wake, max_length=PRIVATE_QUEUE_MAX_LENGTH)
+            self._queues[queue] = MemoryQueue(queue, self._wake, max_length=self._private_length)
             self._router.add_queue(queue)
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:

@@ -107,6 +107,7 @@ class AmqpContract(BrokerContract):
         sent = broker.publish(OCPP_EXCHANGE, KEY, message("m1"), deadline_s=0.5)
         self.assertEqual(await outcomes([sent]), [PublishTimeout])
         self.assertTrue(0.5 <= reactor.seconds() - begin < 2.0)
+        link.cut()
 
     async def test_consumers_and_private_queues_come_back_with_the_connection(self) -> None:
         link, broker = await self.behind_a_weak_link()

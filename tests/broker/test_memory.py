@@ -18,7 +18,6 @@ from csms.domain.topology import (
     EVENTS_STREAM,
     NOTIFICATIONS,
     OCPP_EXCHANGE,
-    PRIVATE_QUEUE_MAX_LENGTH,
     SHARD_HEADER,
     notification_key,
     topology,
@@ -130,9 +129,10 @@ class MemoryConfirms(SynchronousTestCase):
         self.successResultOf(done)
 
     def test_a_private_queue_confirms_by_itself_and_drops_its_oldest(self) -> None:
-        broker = self.started()
+        broker = MemoryBroker(topology(SHARDS), clock=self.clock, private_length=50)
+        spawn(broker.start(), "start")
         spawn(broker.declare_private("gateway.g1"), "declare")
-        for number in range(PRIVATE_QUEUE_MAX_LENGTH + 3):
+        for number in range(53):
             self.successResultOf(broker.publish("", "gateway.g1", message(f"m{number}")))
         inbox = Inbox()
         self.consume(broker, "gateway.g1", inbox, prefetch=1)
