@@ -95,8 +95,9 @@ class Gate(Resource):
     async def _admit(self, request: HttpRequest) -> None:
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
+        answer: bytes | None = None
         try:
-            answer = await self._check(request)
+            await self._check(request)
         except Refused as refused:
             answer = _refusal(request, refused)
         except Problem as problem:
@@ -114,8 +115,8 @@ class Gate(Resource):
             request.write(answer)
             request.finish()
 
-    async def _check(self, request: HttpRequest) -> bytes | None:
-        """None when the request may go on. Raises :class:`Refused`, :class:`Problem` or DatabaseUnavailable."""
+    async def _check(self, request: HttpRequest) -> None:
+        """Raises :class:`Refused`, :class:`Problem` or DatabaseUnavailable when the request may not go on."""
         public = PUBLIC.fullmatch(request.path) is not None or self._is_open_metrics(request)
         if not public:
             cookie = request.getCookie(SESSION_COOKIE.encode()) or b""
@@ -129,7 +130,6 @@ class Gate(Resource):
             self._check_upgrade(request)
         elif request.method not in _SAFE_METHODS and not self._is_ours(request, without_origin=public):
             raise Refused(HTTPStatus.FORBIDDEN, pages.FOREIGN, _FOREIGN)
-        return None
 
     def _check_upgrade(self, request: HttpRequest) -> None:
         if not self._origins.allows(_header(request, b"Origin"), _header(request, b"Host")):
