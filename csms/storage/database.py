@@ -49,20 +49,23 @@ class SqlDatabase:
         self._state = "not started"
 
     async def start(self) -> None:
-        """Bring the schema up to date, then accept work. After :class:`DatabaseUnavailable` it may be called again."""
+        """Bring the schema up to date, then accept work. After :class:`DatabaseUnavailable` it may be called again.
+
+        A stop meanwhile is final.
+        """
         if self._state == "not started":
             self._writers.start()
             self._readers.start()
             self._state = "starting"
         await self._writers.run(self._prepare)
-        self._state = "started"
+        if self._state == "starting":
+            self._state = "started"
 
     async def stop(self) -> None:
         """Accept no more work, and finish what was accepted. After a grace period it is cancelled."""
-        if self._state in ("not started", "stopped"):
-            self._state = "stopped"
+        before, self._state = self._state, "stopped"
+        if before == "stopped":
             return
-        self._state = "stopped"
         done: Deferred[Any] = DeferredList([self._writers.stop(), self._readers.stop()])
         grace = self._reactor.callLater(self._stop_grace_s, self._reactor.callInThread, self._running.cancel)
         await done
@@ -84,7 +87,7 @@ class SqlDatabase:
         for step in maintenance.steps(self._engines.dialect, now, retention_days):
             # Each step is short, and others write in between.
             while await self._writers.run(partial(self._tried, "maintenance", partial(self._in_transaction, step))):
-                self._must_be_started()
+                pass
 
     # --- in threads
 

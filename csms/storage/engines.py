@@ -53,7 +53,7 @@ def database_url(url: str, password: str = "") -> URL:
 
 
 def open_engines(url: URL, *, pool_size: int, statement_timeout_s: float) -> Engines:
-    """Engines for ``url``. Nothing is opened yet."""
+    """Engines for ``url``. Nothing is opened yet. SQLite has no statement timeout, only one for locks."""
     if url.get_backend_name() == "sqlite":
         return Engines(
             dialect="sqlite",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -33,9 +34,7 @@ class Running:
         self.cancelled = True
         with self._lock:
             for connection in self._connections:
-                driver = connection.connection.driver_connection
-                cancel = getattr(driver, "interrupt", None) or getattr(driver, "cancel", None)
+                # It may end just now. psycopg2's cancel and sqlite3's interrupt may be called from another thread.
                 with suppress(Exception):
-                    if cancel is not None:
-                        # psycopg2's cancel and sqlite3's interrupt may be called from another thread.
-                        cancel()
+                    driver: Any = connection.connection.driver_connection
+                    (driver.interrupt if hasattr(driver, "interrupt") else driver.cancel)()

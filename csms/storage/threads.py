@@ -23,13 +23,17 @@ class WorkThreads:
         self._pool = ThreadPool(minthreads=0, maxthreads=count, name=f"csms-database-{name}")
         self._limit = limit
         self._outstanding: set[Deferred[Any]] = set()
+        self._stopped = False
 
     def start(self) -> None:
         """Accept work."""
         self._pool.start()
 
     def run(self, work: Callable[[], T]) -> Deferred[T]:
-        """Run ``work`` in a thread; raises :class:`DatabaseUnavailable` when too much waits already."""
+        """Run ``work`` in a thread; raises :class:`DatabaseUnavailable` after a stop or when too much waits."""
+        if self._stopped:
+            # A stopped pool would drop the work without a word.
+            raise DatabaseUnavailable("the database is stopped")
         if len(self._outstanding) >= self._limit:
             raise DatabaseUnavailable(f"{self._limit} pieces of work wait for the database already")
         done = deferToThreadPool(IReactorFromThreads(self._reactor), self._pool, work)
@@ -43,5 +47,6 @@ class WorkThreads:
 
     def stop(self) -> Deferred[None]:
         """Accept no more work; fires when what was accepted is done. The reactor is not blocked meanwhile."""
+        self._stopped = True
         # ThreadPool.stop joins its threads, so it waits in a thread of the reactor's.
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._pool.stop)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
 from csms.domain.model import Charger
 from csms.ports import DatabaseUnavailable
+from csms.storage import open_database
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase
 
@@ -192,10 +194,12 @@ class DatabaseContract(DatabaseCase):
 
         writing = Deferred.fromCoroutine(self.write(slow))
         await self.look(lambda _: inside.wait(30))
+        queued = [Deferred.fromCoroutine(self.a_charger(f"CP-{number}")) for number in range(2, 12)]
         stopping = Deferred.fromCoroutine(self.database.stop())
         await self.refused(self.write(lambda _: None), DatabaseUnavailable)
         resume.set()
         charger_id = await writing
+        await gatherResults(queued)
         await stopping
         again = await self.opened()
         found = await again.read(lambda uow: uow.chargers.get(charger_id), name="test")
@@ -216,7 +220,19 @@ class DatabaseContract(DatabaseCase):
         await self.assertFailure(running, DatabaseUnavailable)
         await waiting
 
+    async def test_a_stop_is_final_whatever_is_under_way(self) -> None:
+        starting = Deferred.fromCoroutine(self.database.start())
+        maintaining = Deferred.fromCoroutine(self.database.maintain(NOW, 400))
+        await self.database.stop()
+        await starting
+        await self.assertFailure(maintaining, DatabaseUnavailable)
+        for again in (self.database.start(), self.database.maintain(NOW, 400), self.look(lambda _: None)):
+            await self.refused(again, DatabaseUnavailable)
+
     async def test_stopping_twice_and_before_the_start_is_harmless(self) -> None:
+        never_started = open_database(self.url, reactor=reactor)
+        await never_started.stop()
+        await self.refused(never_started.start(), DatabaseUnavailable)
         await self.database.stop()
         await self.database.stop()
         await self.refused(self.look(lambda _: None), DatabaseUnavailable)
