@@ -194,7 +194,7 @@ def handle(message: ChargerMessage, uow: UnitOfWork, policy: Policy) -> Handled:
     charger = uow.chargers.get(message.charger_id)
     if charger is None:
         return Handled(error=ErrorCode.SECURITY_ERROR, error_description="this charger is not known (any more)")
-    notes = Notes(message)
+    notes = Notes(message.message_id, message.timestamp)
     call = Call(message=message, uow=uow, policy=policy, charger=charger, notes=notes)
     seen(call)
     row = ACTIONS.get((message.ocpp_version, message.message_type))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from csms.domain.command_model import Command
 from csms.domain.messages import ChargerMessage, Notification
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
@@ -24,13 +25,14 @@ class Policy:
 class Handled:
     """What came of a message: the answer where a worker decides it, and what the world is told.
 
-    ``error`` refuses the CALL instead; it is for the charger's faults only.
+    ``error`` refuses the CALL instead; it is for the charger's faults only. ``commands`` are (again) on their way.
     """
 
     answer: dict[str, Any] | None = None
     error: ErrorCode | None = None
     error_description: str = ""
     notifications: list[Notification] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +48,17 @@ GatewayAnswer = Callable[[AnswerContext], dict[str, Any]]
 
 
 class Notes:
-    """Collects the notifications of one message, each with an id that a repeated run makes again."""
+    """Collects what the world is told because of one thing that happened ``at`` a time.
 
-    def __init__(self, message: ChargerMessage) -> None:
-        self._message = message
+    ``source_id`` is that thing's id (of a message, of a request): a repeated run makes the same event ids again.
+    """
+
+    def __init__(self, source_id: str, at: datetime) -> None:
+        self._source_id = source_id
+        self._at = at
         self.list: list[Notification] = []
+        self.commands: list[Command] = []
+        """Commands to put on their way."""
 
     def add(self, kind: str, charger: Charger, **data: Any) -> None:
         """Tell of ``kind``; fields that are None are left out."""
@@ -59,8 +67,8 @@ class Notes:
                 type=kind,
                 charger_id=charger.id,
                 device_id=charger.device_id,
-                timestamp=self._message.timestamp,
-                event_id=f"{self._message.message_id}.{len(self.list)}",
+                timestamp=self._at,
+                event_id=f"{self._source_id}.{len(self.list)}",
                 data={name: value for name, value in data.items() if value is not None},
             )
         )
@@ -90,7 +98,7 @@ class Call:
 
     def done(self, answer: dict[str, Any] | None = None) -> Handled:
         """Handled, with what was told so far."""
-        return Handled(answer=answer, notifications=self.notes.list)
+        return Handled(answer=answer, notifications=self.notes.list, commands=self.notes.commands)
 
 
 Handler = Callable[[Call], Handled]

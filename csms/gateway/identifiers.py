@@ -1,4 +1,4 @@
-"""Ids of messages and connections: unique everywhere, and later ones are larger."""
+"""What a gateway is called."""
 
 from __future__ import annotations
 
@@ -6,36 +6,6 @@ import os
 import socket
 
 from csms.config.settings import GatewaySettings
-
-_RANDOM_BITS = 48
-_RANDOM_MASK = (1 << _RANDOM_BITS) - 1
-_GAP_BYTES = 4
-
-
-class _Sequence:
-    """96-bit numbers that only grow: Unix milliseconds, then random bits."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def after(self, now_ms: int) -> int:
-        number = (now_ms << _RANDOM_BITS) | int.from_bytes(os.urandom(_RANDOM_BITS // 8))
-        if number <= self._last:  # the same millisecond, or a clock that was set back
-            number = self._last + 1 + int.from_bytes(os.urandom(_GAP_BYTES))
-        self._last = number
-        return number
-
-
-_sequence = _Sequence()
-
-
-def new_id(now_ms: int) -> str:
-    """A new id, larger (as text, too) than all that this process has made before.
-
-    12 hex digits of Unix milliseconds, "-", 12 random hex digits.
-    """
-    number = _sequence.after(now_ms)
-    return f"{number >> _RANDOM_BITS:012x}-{number & _RANDOM_MASK:012x}"
 
 
 def gateway_name(settings: GatewaySettings) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from csms.domain import topology
+from csms.domain.identifiers import new_id
 from csms.domain.messages import CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage
 from csms.gateway.admission import Identity
 from csms.gateway.clock import utc
-from csms.gateway.identifiers import new_id
 from csms.gateway.upstream import Upstream
 from csms.ocpp.events import CallReceived, SendReceived
 from csms.ocpp.versions import Version

@@ -10,10 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csms.config.settings import GatewaySettings
 from csms.coroutines import spawn
+from csms.domain.identifiers import new_id
 from csms.domain.messages import Reply
 from csms.domain.model import Charger
 from csms.gateway.directory import FRESH_S, MAX_LOOKUPS, PATIENCE_S, STALE_S, UNKNOWN_FRESH_S, Directory, Known
-from csms.gateway.identifiers import gateway_name, new_id
+from csms.gateway.identifiers import gateway_name
 from csms.gateway.replies import Replies
 from csms.gateway.throttle import Throttle
 from csms.ports import DatabaseUnavailable
