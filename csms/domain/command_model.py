@@ -97,8 +97,8 @@ class Command:
     created_at: datetime
     expires_at: datetime
     """Not sent after this."""
-    routed_at: datetime
-    """When it was last put on its way."""
+    look_at: datetime
+    """When the sweep has to look whether it gets on."""
     sent_at: datetime | None = None
     finished_at: datetime | None = None
     answer: str = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from csms.domain.command_model import Command
-from csms.domain.messages import ChargerMessage, Notification
+from csms.domain.messages import ChargerMessage, Notification, NotificationType
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
 from csms.ocpp.errors import ErrorCode
@@ -62,11 +62,25 @@ class Notes:
 
     def add(self, kind: str, charger: Charger, **data: Any) -> None:
         """Tell of ``kind``; fields that are None are left out."""
+        self._add(kind, charger.id, charger.device_id, data)
+
+    def command_changed(self, command: Command) -> None:
+        """Tell that ``command`` has come to another state."""
+        data = {
+            "commandId": command.command_id,
+            "action": command.action,
+            "state": command.state.value,
+            "batchId": command.batch_id or None,
+            "errorCode": command.error_code or None,
+        }
+        self._add(NotificationType.COMMAND_CHANGED, command.charger_id, command.device_id, data)
+
+    def _add(self, kind: str, charger_id: int, device_id: str, data: Mapping[str, Any]) -> None:
         self.list.append(
             Notification(
                 type=kind,
-                charger_id=charger.id,
-                device_id=charger.device_id,
+                charger_id=charger_id,
+                device_id=device_id,
                 timestamp=self._at,
                 event_id=f"{self._source_id}.{len(self.list)}",
                 data={name: value for name, value in data.items() if value is not None},

@@ -16,7 +16,9 @@ FORMAT_VERSION = 1
 CONNECTION_OPENED = "ConnectionOpened"
 CONNECTION_CLOSED = "ConnectionClosed"
 GATEWAY_STARTED = "GatewayStarted"
-"""Message types that no charger sends: a gateway tells of its connections and of its own start."""
+COMMAND_SENT = "CommandSent"
+COMMAND_RESULT = "CommandResult"
+"""Message types that no charger sends: a gateway tells of its connections, of its own start, and of commands."""
 
 
 class BadMessage(ValueError):  # noqa: N818 - it names the message, as in "bad message"
@@ -66,6 +68,21 @@ class Takeover(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     connection_id: str
 
 
+class CommandOrder(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """A command on its way to the gateway that holds the charger (``commands_exchange``, key deviceId).
+
+    ``payload`` is JSON as it was given. It may come twice; ``command_id`` tells.
+    """
+
+    command_id: str
+    charger_id: int
+    device_id: str
+    action: str
+    payload: msgspec.Raw
+    priority: int
+    timeout_s: float
+
+
 class Notification(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """A change that the world may want to know (``events_exchange``, key ``notification.<type>``).
 
@@ -97,18 +114,27 @@ class NotificationType:
     FIRMWARE_STATUS_CHANGED = "firmware.status.changed"
     DIAGNOSTICS_STATUS_CHANGED = "diagnostics.status.changed"
     REPORT_RECEIVED = "report.received"
+    CONFIGURATION_CHANGED = "configuration.changed"
+    LOCAL_LIST_CHANGED = "local.list.changed"
+    RESERVATION_CHANGED = "reservation.changed"
+    PROFILES_CHANGED = "profiles.changed"
+    COMPOSITE_SCHEDULE_REPORTED = "composite.schedule.reported"
+    JOB_CHANGED = "job.changed"
+    CERTIFICATES_CHANGED = "certificates.changed"
+    AVAILABILITY_CHANGED = "availability.changed"
+    COMMAND_CHANGED = "command.changed"
 
 
-T = TypeVar("T", ChargerMessage, Reply, Takeover)
+T = TypeVar("T", ChargerMessage, Reply, Takeover, CommandOrder)
 _encoder = msgspec.json.Encoder()
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (ChargerMessage, Reply, Takeover)
+    kind: msgspec.json.Decoder(kind) for kind in (ChargerMessage, Reply, Takeover, CommandOrder)
 }
 _plain_decoder = msgspec.json.Decoder(dict[str, Any])
 _NOTIFICATION_FIELDS = ("type", "chargerId", "deviceId", "timestamp", "eventId")
 
 
-def encode(message: ChargerMessage | Reply | Takeover) -> bytes:
+def encode(message: ChargerMessage | Reply | Takeover | CommandOrder) -> bytes:
     """The JSON body of ``message``."""
     return _encoder.encode(message)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from csms.domain.command_model import Command
 from csms.domain.messages import ChargerMessage, Notification
 from csms.domain.model import (
     Charger,
@@ -25,6 +26,7 @@ from csms.domain.model import (
     SessionSummary,
     TransactionEventRecord,
 )
+from csms.domain.repositories_commands import Commands
 
 
 class Chargers(Protocol):
@@ -144,19 +146,25 @@ class MessageLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
-    """A notification that waits to be published."""
+    """A notification or a command that waits to be published."""
 
     id: int
+    exchange: str
     event_id: str
+    """The message's id on the broker: the notification's, or the command's."""
     routing_key: str
     body: bytes
 
 
 class Outbox(Protocol):
-    """Notifications written in the transaction that caused them, published after it."""
+    """Notifications and commands written in the transaction that caused them, published after it."""
 
     def add(self, notifications: Iterable[Notification]) -> Sequence[OutboxRow]:
         """Store these; their rows, in order, with ids."""
+        ...
+
+    def route(self, commands: Iterable[Command]) -> Sequence[OutboxRow]:
+        """Store that these are to be put on their way; their rows, in order, with ids."""
         ...
 
     def waiting(self, *, older_than: datetime, limit: int) -> Sequence[OutboxRow]:
@@ -261,6 +269,8 @@ class UnitOfWork(Protocol):
     def analytics(self) -> Analytics: ...
     @property
     def web(self) -> WebAccess: ...
+    @property
+    def commands(self) -> Commands: ...
 
     def preload(self, messages: Sequence[ChargerMessage]) -> None:
         """Fetch in a few set-based queries what handling these messages will ask for. Changes no result."""

@@ -41,6 +41,8 @@ def steps(dialect: str, now: datetime, retention_days: int) -> list[Step]:
         todo.append(lambda connection: _months(connection, now, limit if retention_days else None))
     if retention_days:
         todo.append(_delete("transaction_events", "recorded_at", limit))
+        todo.append(_delete("commands", "created_at", limit))
+        todo.append(_delete("command_batches", "created_at", limit))
         for table in partitions.PARTITIONED:
             if dialect == "postgresql":
                 todo.append(_delete(f"{table}_default", "received_at", limit))

@@ -1,4 +1,4 @@
-"""Notifications on their way to the broker."""
+"""Notifications and commands on their way to the broker."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 
 from sqlalchemy import delete, select, update
 
-from csms.domain.messages import Notification, encode_notification
+from csms.domain.command_model import Command
+from csms.domain.commands import order_of
+from csms.domain.messages import Notification, encode, encode_notification
 from csms.domain.repositories import OutboxRow
-from csms.domain.topology import notification_key
+from csms.domain.topology import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, notification_key
 from csms.storage.sql import IGNORE, Sql
 from csms.storage.tables import outbox
 
-_COLUMNS = ("id", "event_id", "routing_key", "body", "taken_at")
+_COLUMNS = ("id", "exchange", "event_id", "routing_key", "body", "taken_at")
 
 
 class SqlOutbox:
@@ -28,26 +30,24 @@ class SqlOutbox:
         self._new: list[OutboxRow] = []
 
     def add(self, notifications: Iterable[Notification]) -> Sequence[OutboxRow]:
-        added = list(notifications)
-        self._sql.want_ids(outbox, len(added))
-        rows = [
-            OutboxRow(
-                id=self._sql.new_id(outbox),
-                event_id=notification.event_id,
-                routing_key=notification_key(notification.type),
-                body=encode_notification(notification),
-            )
-            for notification in added
-        ]
-        self._new.extend(rows)
-        return rows
+        return self._add(
+            [
+                (EVENTS_EXCHANGE, one.event_id, notification_key(one.type), encode_notification(one))
+                for one in notifications
+            ]
+        )
+
+    def route(self, commands: Iterable[Command]) -> Sequence[OutboxRow]:
+        return self._add(
+            [(COMMANDS_EXCHANGE, one.command_id, one.device_id, encode(order_of(one))) for one in commands]
+        )
 
     def waiting(self, *, older_than: datetime, limit: int) -> Sequence[OutboxRow]:
         self.flush()
-        columns = (outbox.c.id, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
+        columns = (outbox.c.id, outbox.c.exchange, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
         query = select(*columns).where(outbox.c.taken_at < older_than).order_by(outbox.c.id).limit(limit)
         found = [
-            OutboxRow(id=row[0], event_id=row[1], routing_key=row[2], body=row[3].encode())
+            OutboxRow(id=row[0], exchange=row[1], event_id=row[2], routing_key=row[3], body=row[4].encode())
             for row in self._sql.rows(query.with_for_update(skip_locked=True))
         ]
         if found:
@@ -62,6 +62,17 @@ class SqlOutbox:
     def flush(self) -> None:
         """Write what was added."""
         now = datetime.now(UTC)
-        rows = [(row.id, row.event_id, row.routing_key, row.body.decode(), now) for row in self._new]
+        rows = [(row.id, row.exchange, row.event_id, row.routing_key, row.body.decode(), now) for row in self._new]
         self._new.clear()
         self._sql.insert(outbox, _COLUMNS, rows, IGNORE)
+
+    def _add(self, messages: Sequence[tuple[str, str, str, bytes]]) -> Sequence[OutboxRow]:
+        self._sql.want_ids(outbox, len(messages))
+        rows = [
+            OutboxRow(
+                id=self._sql.new_id(outbox), exchange=exchange, event_id=message_id, routing_key=routing_key, body=body
+            )
+            for exchange, message_id, routing_key, body in messages
+        ]
+        self._new.extend(rows)
+        return rows

@@ -257,6 +257,7 @@ outbox = Table(
     "outbox",
     metadata,
     _id(),
+    Column("exchange", Text, nullable=False, server_default="events_exchange"),
     *_texts("event_id", "routing_key", "body"),
     _time("taken_at"),
     sqlite_autoincrement=True,

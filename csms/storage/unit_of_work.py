@@ -13,6 +13,7 @@ from csms.domain.messages import ChargerMessage
 from csms.storage.analytics import SqlAnalytics, SqlConsumed
 from csms.storage.chargers import SqlChargers
 from csms.storage.cluster import SqlGateways, SqlShards
+from csms.storage.commands import SqlCommands
 from csms.storage.letters import SqlLetters
 from csms.storage.log import SqlMessageLog
 from csms.storage.mentions import Mentions
@@ -24,7 +25,7 @@ from csms.storage.tokens import SqlIdTokens
 from csms.storage.web import SqlWebAccess
 
 # Parents before children, and always in this order, so that transactions do not wait for each other in a circle.
-_FLUSHED = ("chargers", "id_tokens", "sessions", "analytics", "log", "outbox")
+_FLUSHED = ("chargers", "id_tokens", "sessions", "analytics", "commands", "log", "outbox")
 _NOTIFICATIONS_PER_MESSAGE = 1.5
 
 
@@ -73,6 +74,10 @@ class SqlUnitOfWork:
     @cached_property
     def web(self) -> SqlWebAccess:
         return SqlWebAccess(self._sql)
+
+    @cached_property
+    def commands(self) -> SqlCommands:
+        return SqlCommands(self._sql)
 
     @cached_property
     def letters(self) -> SqlLetters:
