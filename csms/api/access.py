@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from csms.api.origins import own_url
 from csms.config.settings import HttpSettings
+from csms.domain.people import BUILT_IN_ADMIN, Principal
 from csms.domain.repositories import UnitOfWork
 from csms.ports import Database
 
@@ -25,6 +26,7 @@ class SignIn:
 
     session: str
     expires_at: datetime
+    principal: Principal
 
 
 def hash_of(token: str) -> str:
@@ -73,7 +75,7 @@ class Access:
         expires_at = await self._database.read(expiry, name="check sign-in")
         if expires_at is None or expires_at <= self._now():
             return None
-        return SignIn(session, expires_at)
+        return SignIn(session, expires_at, BUILT_IN_ADMIN)
 
     async def use_link(self, link_token: str) -> str | None:
         """Use a sign-in link up; the value of the new session's cookie, or None when the link is no good.

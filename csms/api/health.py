@@ -16,7 +16,7 @@ Readiness: TypeAlias = Callable[[], Mapping[str, str]]
 """What keeps this process from doing its work: part -> reason. Empty: nothing. Anybody can read it: no secrets."""
 
 
-def add_operations(app: Klein, readiness: Readiness) -> None:
+def add_routes(app: Klein, readiness: Readiness) -> None:
     """Add the routes to ``app``."""
 
     @app.route("/health", methods=["GET"])

@@ -1,9 +1,17 @@
-"""Query strings, checked: every error names the parameter."""
+"""What requests bring: query strings and JSON bodies, read into msgspec Structs. Every error names the member."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
 from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+from msgspec.inspect import BoolType, FloatType, IntType, Metadata, StructType, UnionType
 
 from csms.api.problems import Problem
 
@@ -11,57 +19,137 @@ MAX_ID = 2**63 - 1
 MAX_TEXT = 255
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
+NO_NUL = r"^[^\x00]*$"
+"""No name has a NUL in it, and databases choke on it."""
+
+Text = Annotated[str, Meta(max_length=MAX_TEXT, pattern=NO_NUL)]
+Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="how many items a page has at most")]
+Since = Annotated[datetime, Meta(tz=True, description="not before this time")]
+Until = Annotated[datetime, Meta(tz=True, description="before this time")]
 
 
-class Parameters:
-    """The parameters of a request, of which only ``known`` ones may be there. Methods raise :class:`Problem`."""
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The parameters of a query string; those of a route are a subclass, all with defaults."""
 
-    def __init__(self, arguments: Mapping[bytes, Sequence[bytes]], *known: str) -> None:
-        self._values: dict[str, str] = {}
-        for raw_name, raw_values in arguments.items():
-            name = raw_name.decode("ascii", "backslashreplace")
-            if name not in known:
-                raise _wrong(
-                    name, f"there is no parameter {name[:MAX_TEXT]!r} here; known: {', '.join(known) or 'none'}"
-                )
-            if len(raw_values) != 1:
-                raise _wrong(name, f"{name} is given {len(raw_values)} times")
-            try:
-                self._values[name] = raw_values[0].decode()
-            except UnicodeDecodeError:
-                raise _wrong(name, f"{name} is not UTF-8") from None
 
-    def text(self, name: str) -> str:
-        """At most 255 characters; empty when it is not given."""
-        value = self._values.get(name, "")
-        if len(value) > MAX_TEXT or "\0" in value:
-            raise _wrong(name, f"{name} has more than {MAX_TEXT} characters, or a NUL")
-        return value
+class Paged(Query, frozen=True):
+    """The parameters of a listing that has nothing but pages."""
 
-    def limit(self) -> int:
-        """``limit``: how many items a page has."""
-        return self._integer("limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
+    limit: Limit = DEFAULT_LIMIT
 
-    def id(self, name: str) -> int | None:
-        """A key of the database."""
-        return self._integer(name, 1, MAX_ID)
 
-    def boolean(self, name: str) -> bool | None:
-        """``true`` or ``false``."""
-        value = self._values.get(name)
-        if value is None:
-            return None
-        if value not in ("true", "false"):
-            raise _wrong(name, f"{name} must be true or false")
-        return value == "true"
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A JSON body; those of a route are a subclass."""
 
-    def _integer(self, name: str, least: int, most: int) -> int | None:
-        value = self._values.get(name)
-        if value is None:
-            return None
-        if not (value.isascii() and value.isdigit() and len(value) <= 19 and least <= int(value) <= most):
-            raise _wrong(name, f"{name} must be a whole number from {least} to {most}")
-        return int(value)
+
+Q = TypeVar("Q", bound=Query)
+
+_WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?", re.ASCII)
+_WORDS = {"true": True, "false": False}
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+_FIELD = re.compile(r"(?:required|unknown) field `([^`]*)`")
+
+
+def read_query(arguments: Mapping[bytes, Sequence[bytes]], kind: type[Q]) -> Q:
+    """The query string as ``kind``. Raises :class:`Problem` (400)."""
+    readers = _readers(kind)
+    values: dict[str, Any] = {}
+    for raw_name, raw_values in arguments.items():
+        name = raw_name.decode("ascii", "backslashreplace")
+        if name not in readers:
+            known = ", ".join(readers) or "none"
+            raise _wrong(name, f"there is no parameter {name[:MAX_TEXT]!r} here; known: {known}")
+        if len(raw_values) != 1:
+            raise _wrong(name, f"{name} is given {len(raw_values)} times")
+        try:
+            values[name] = readers[name](raw_values[0].decode())
+        except UnicodeDecodeError:
+            raise _wrong(name, f"{name} is not UTF-8") from None
+        except ValueError as error:
+            raise _wrong(name, f"{name} must be {error}") from None
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        name, reason = _member(str(error))
+        raise _wrong(name, f"{name}: {reason}") from None
+
+
+def read_body(content: bytes, kind: Any) -> Any:
+    """A JSON body as ``kind``. Raises :class:`Problem`: 400 when it is no JSON, 422 when it is not what is needed."""
+    try:
+        return _decoder(kind).decode(content)
+    except msgspec.ValidationError as error:
+        name, reason = _member(str(error))
+        detail = f"{name}: {reason}" if name else reason
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer=_pointer(name)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from None
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+@cache
+def _readers(kind: type[Query]) -> Mapping[str, Any]:
+    """How the text of each parameter becomes a value."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, StructType)
+    return {field.encode_name: _reader(field.type) for field in info.fields}
+
+
+def _reader(kind: msgspec.inspect.Type) -> Any:
+    kind = _plain(kind)
+    for one in map(_plain, kind.types if isinstance(kind, UnionType) else (kind,)):
+        if isinstance(one, IntType):
+            return _whole
+        if isinstance(one, FloatType):
+            return _decimal
+        if isinstance(one, BoolType):
+            return _boolean
+    return str
+
+
+def _plain(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    return kind.type if isinstance(kind, Metadata) else kind
+
+
+def _whole(text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _decimal(text: str) -> float:
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("a number")
+    return float(text)
+
+
+def _boolean(text: str) -> bool:
+    if text not in _WORDS:
+        raise ValueError("true or false")
+    return _WORDS[text]
+
+
+def _member(message: str) -> tuple[str, str]:
+    """What msgspec says, as the member's path and what is wrong with it."""
+    at = _AT.search(message)
+    path = at.group(1) if at else ""
+    field = _FIELD.search(message)
+    if field:
+        path = f"{path}.{field.group(1)}" if path else field.group(1)
+    reason = message[: at.start()] if at else message
+    return path, f"{reason[:1].lower()}{reason[1:]}"
+
+
+def _pointer(path: str) -> str:
+    """``items[0].name`` as a JSON pointer (RFC 6901): ``/items/0/name``; empty for the whole body."""
+    parts = re.split(r"\.|\[|\]\.?", path)
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts if part)
 
 
 def _wrong(name: str, detail: str) -> Problem:

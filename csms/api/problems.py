@@ -11,22 +11,39 @@ PROBLEM_JSON = "application/problem+json"
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's name
-    """A request that is answered with ``status``. ``parameter`` names what was wrong with it."""
+    """A request that is answered with ``status``.
 
-    def __init__(self, status: HTTPStatus, detail: str, *, parameter: str = "", allow: str = "") -> None:
+    ``parameter`` names what was wrong with the query, ``pointer`` (RFC 6901) what was wrong in the body.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        parameter: str = "",
+        pointer: str | None = None,
+        allow: str = "",
+        retry_after_s: int = 2,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.parameter = parameter
+        self.pointer = pointer
         self.allow = allow
+        self.retry_after_s = retry_after_s
 
 
-class _Body(msgspec.Struct, omit_defaults=True):
+class ProblemView(msgspec.Struct, omit_defaults=True, rename={"kind": "type"}):
+    """Problem details (RFC 9457): what went wrong, and with which part of the request."""
+
     title: str
     status: int
     detail: str
-    type: str = ""
+    kind: str = ""
     parameter: str = ""
+    pointer: str | None = None
 
 
 def problem_body(request: Request, problem: Problem) -> bytes:
@@ -37,8 +54,12 @@ def problem_body(request: Request, problem: Problem) -> bytes:
     if problem.allow:
         request.setHeader("Allow", problem.allow)
     if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        request.setHeader("Retry-After", "2")
-    body = _Body(
-        title=problem.status.phrase, status=problem.status.value, detail=problem.detail, parameter=problem.parameter
+        request.setHeader("Retry-After", str(problem.retry_after_s))
+    body = ProblemView(
+        title=problem.status.phrase,
+        status=problem.status.value,
+        detail=problem.detail,
+        parameter=problem.parameter,
+        pointer=problem.pointer,
     )
     return msgspec.json.encode(body)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
 
 from csms.api.views import (
     ChargerView,
+    Overview,
     Page,
     SessionDetail,
     SessionView,
@@ -19,9 +18,9 @@ from csms.domain.model import Connector
 from csms.domain.repositories import UnitOfWork
 
 
-def overview(uow: UnitOfWork) -> Mapping[str, Any]:
-    """Totals, in camelCase."""
-    return {_camel(name): value for name, value in uow.counts().items()}
+def overview(uow: UnitOfWork) -> Overview:
+    """Totals."""
+    return Overview(**uow.counts())
 
 
 def chargers(uow: UnitOfWork, after: str, limit: int) -> Page[ChargerView]:
@@ -59,8 +58,3 @@ def session(uow: UnitOfWork, session_id: int) -> SessionDetail | None:
         return None
     device_ids = uow.chargers.device_ids([found.charger_id])
     return session_detail(found, device_ids, uow.sessions.summary(session_id), uow.sessions.samples(session_id))
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)

@@ -16,6 +16,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from csms.api.access import SignIn
+from csms.domain.people import Principal
 
 MAX_BODY_BYTES = 64 * 1024
 IDLE_TIMEOUT_S = 60.0
@@ -40,6 +41,12 @@ class HttpRequest(Request):
     """A request; ``sign_in`` is set once somebody was let in."""
 
     sign_in: SignIn | None = None
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who asks; None where nobody has to be signed in."""
+        return None if self.sign_in is None else self.sign_in.principal
+
     _body: BytesIO
     _too_long = False
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import TypeVar
 
 import msgspec
 from klein import Klein
@@ -13,42 +11,35 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from csms.api import pages, queries
+from csms.api import health, openapi, pages, reference
 from csms.api.access import Access, TooBusy
 from csms.api.console import Console
-from csms.api.health import Readiness, add_operations
-from csms.api.parameters import MAX_ID, Parameters
+from csms.api.health import Readiness
+from csms.api.operations import add_operations
 from csms.api.problems import Problem, problem_body
 from csms.api.requests import HttpRequest
-from csms.domain.repositories import UnitOfWork
-from csms.ports import Database, DatabaseUnavailable
+from csms.api.resources.registry import OPERATIONS
+from csms.api.services import Services
+from csms.ports import DatabaseUnavailable
 
-T = TypeVar("T")
 OUR_FAULT = "csms failed; its log says how"
-NOTHING_HERE = "there is nothing of that name or number"
 _log = Logger(namespace="csms.api")
 
 
-def build_app(
-    *,
-    access: Access,
-    database: Database,
-    console: Console,
-    readiness: Readiness,
-    signed_out: Callable[[str], None],
-) -> Klein:
-    """All routes of a gateway's site. ``signed_out`` is told the session of everybody who signs out."""
+def build_app(services: Services, *, console: Console, readiness: Readiness) -> Klein:
+    """All routes of a gateway's site."""
     app = Klein()
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    add_operations(app, readiness)
-    _add_sign_in(app, access, signed_out)
-    _add_rest(app, database)
+    health.add_routes(app, readiness)
+    _add_sign_in(app, services.access)
+    add_operations(app, OPERATIONS, services)
+    _add_reference(app)
     _add_errors(app, console)
     return app
 
 
-def _add_sign_in(app: Klein, access: Access, signed_out: Callable[[str], None]) -> None:
+def _add_sign_in(app: Klein, access: Access) -> None:
     @app.route(pages.STYLE_PATH, methods=["GET"])
     def style(request: HttpRequest) -> bytes:
         request.setHeader("Content-Type", "text/css; charset=utf-8")
@@ -80,57 +71,26 @@ def _add_sign_in(app: Klein, access: Access, signed_out: Callable[[str], None]) 
         request.setHeader("Location", "/")
         return b""
 
-    @app.route("/api/v1/sign-out", methods=["POST"])
-    async def sign_out(request: HttpRequest) -> bytes:
-        assert request.sign_in is not None
-        await access.sign_out(request.sign_in)
-        signed_out(request.sign_in.session)
-        request.responseHeaders.addRawHeader("Set-Cookie", access.no_cookie())
-        request.setResponseCode(HTTPStatus.NO_CONTENT)
-        request.setHeader("Cache-Control", "no-store")
-        return b""
 
+def _add_reference(app: Klein) -> None:
+    document = msgspec.json.encode(openapi.document(OPERATIONS))
+    page = reference.page(OPERATIONS)
 
-def _add_rest(app: Klein, database: Database) -> None:
-    async def answer(request: HttpRequest, name: str, query: Callable[[UnitOfWork], T | None]) -> bytes:
-        found = await database.read(query, name=name)
-        if found is None:
-            raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE)
+    @app.route(reference.DOCUMENT_PATH, methods=["GET"])
+    def described(request: HttpRequest) -> bytes:
         request.setHeader("Content-Type", "application/json")
         request.setHeader("Cache-Control", "no-store")
-        return msgspec.json.encode(found)
+        return document
 
-    @app.route("/api/v1/overview", methods=["GET"])
-    async def overview(request: HttpRequest) -> bytes:
-        Parameters(request.args)
-        return await answer(request, "overview", queries.overview)
+    @app.route(reference.PAGE_PATH, methods=["GET"])
+    def readable(request: HttpRequest) -> bytes:
+        return html(request, HTTPStatus.OK, page)
 
-    @app.route("/api/v1/chargers", methods=["GET"])
-    async def chargers(request: HttpRequest) -> bytes:
-        given = Parameters(request.args, "after", "limit")
-        after, limit = given.text("after"), given.limit()
-        return await answer(request, "list chargers", lambda uow: queries.chargers(uow, after, limit))
-
-    @app.route("/api/v1/chargers/<device_id>", methods=["GET"])
-    async def charger(request: HttpRequest, device_id: str) -> bytes:
-        Parameters(request.args)
-        if "\0" in device_id:  # no name has it, and databases choke on it
-            raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE)
-        return await answer(request, "show charger", lambda uow: queries.charger(uow, device_id))
-
-    @app.route("/api/v1/sessions", methods=["GET"])
-    async def sessions(request: HttpRequest) -> bytes:
-        given = Parameters(request.args, "active", "chargerId", "before", "limit")
-        active, charger_id = given.boolean("active"), given.id("chargerId")
-        before, limit = given.id("before"), given.limit()
-        return await answer(
-            request, "list sessions", lambda uow: queries.sessions(uow, active, charger_id, before, limit)
-        )
-
-    @app.route(f"/api/v1/sessions/<int(max={MAX_ID}):session_id>", methods=["GET"])
-    async def session(request: HttpRequest, session_id: int) -> bytes:
-        Parameters(request.args)
-        return await answer(request, "show session", lambda uow: queries.session(uow, session_id))
+    @app.route(reference.STYLE_PATH, methods=["GET"])
+    def style(request: HttpRequest) -> bytes:
+        request.setHeader("Content-Type", "text/css; charset=utf-8")
+        request.setHeader("Cache-Control", "private, max-age=3600")
+        return reference.STYLE.encode()
 
 
 def _add_errors(app: Klein, console: Console) -> None:

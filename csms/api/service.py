@@ -16,10 +16,11 @@ from twisted.web.resource import IResource
 
 from csms.api.access import Access
 from csms.api.console import BUILT_CONSOLE, Console
-from csms.api.health import Readiness, add_operations
+from csms.api.health import Readiness, add_routes
 from csms.api.origins import Origins
 from csms.api.requests import HttpSite
 from csms.api.routes import build_app
+from csms.api.services import Services
 from csms.api.site import BrowserEvents, Gate
 from csms.config.settings import HttpSettings
 from csms.coroutines import spawn
@@ -77,13 +78,8 @@ class HttpService:
         self._events = events
         self._reactor = reactor
         self._access = Access(database, settings, now)
-        self.app = build_app(
-            access=self._access,
-            database=database,
-            console=Console(console),
-            readiness=readiness,
-            signed_out=events.sign_out,
-        )
+        services = Services(database=database, access=self._access, now=now, signed_out=events.sign_out)
+        self.app = build_app(services, console=Console(console), readiness=readiness)
         gate = Gate(
             routes=self.app.resource(),
             events=events,
@@ -135,7 +131,7 @@ class HealthService:
 
     def __init__(self, port: int, *, readiness: Readiness, reactor: IReactor, listen: str = "127.0.0.1") -> None:
         app = Klein()
-        add_operations(app, readiness)
+        add_routes(app, readiness)
         self._listener = HttpListener(app.resource(), listen=listen, port=port, reactor=reactor)
 
     @property

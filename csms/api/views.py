@@ -20,6 +20,15 @@ class Page(msgspec.Struct, Generic[T]):
     next: str | int | None
 
 
+class Overview(msgspec.Struct, rename="camel"):
+    """Totals."""
+
+    chargers: int
+    connected: int
+    sessions_active: int
+    energy_today_wh: float
+
+
 class ConnectorView(msgspec.Struct, rename="camel"):
     """A connector; 0/0 is the charger as a whole (OCPP 1.6)."""
 

@@ -1,0 +1,156 @@
+"""The operations of /api/v1: one row says what a route takes, answers, and who may use it.
+
+Routing, checks of input, rights, the OpenAPI document and the pages about the interface are all made from these rows.
+Who asks was found out before (:mod:`csms.api.site`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from klein import Klein
+
+from csms.api.parameters import MAX_ID, Query, read_body, read_query
+from csms.api.problems import Problem
+from csms.api.requests import HttpRequest
+from csms.api.services import Services
+from csms.domain.people import Principal, Role
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+
+JSON = "application/json"
+NOTHING_HERE = "there is nothing of that name or number"
+_VARIABLE = re.compile(r"\{(\w+)(:id)?\}")
+
+
+class NoQuery(Query, frozen=True):
+    """No parameters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[Q, B]):
+    """A request that was let in and whose input was found good."""
+
+    principal: Principal
+    path: Mapping[str, Any]
+    """The variables of the path: text, or a number where the path says ``:id``."""
+    query: Q
+    body: B
+    services: Services
+    request: HttpRequest
+    """For what only few operations need: headers, the sign-in itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer that is more than the operation's usual status with a body."""
+
+    body: Any = None
+    status: HTTPStatus | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Run = Callable[[Any], Awaitable[Any]]
+"""Takes a :class:`Call`; returns what is sent as JSON, a :class:`Reply`, or None: 204. May raise :class:`Problem`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A row of the registry.
+
+    ``path`` has its variables in braces: ``{deviceId}`` is text, ``{sessionId:id}`` a key of the database.
+    ``answer`` is the type of the usual answer's body (None: there is none), ``others`` those of further answers that
+    are no problems. ``body`` is a Struct for JSON, or ``bytes`` for a body of the type ``takes``.
+    """
+
+    name: str
+    method: str
+    path: str
+    tag: str
+    summary: str
+    role: Role
+    run: Run
+    query: type[Query] = NoQuery
+    body: Any = None
+    takes: str = JSON
+    answer: Any = None
+    gives: str = JSON
+    status: HTTPStatus = HTTPStatus.OK
+    others: Mapping[HTTPStatus, Any] = field(default_factory=dict)
+    problems: tuple[HTTPStatus, ...] = ()
+    """Problems of its own, beside those that any operation may have."""
+
+    @property
+    def variables(self) -> Mapping[str, bool]:
+        """The variables of the path: name -> whether it is a key of the database."""
+        return {name: bool(is_id) for name, is_id in _VARIABLE.findall(self.path)}
+
+    @property
+    def template(self) -> str:
+        """The path as OpenAPI writes it."""
+        return _VARIABLE.sub(r"{\1}", self.path)
+
+
+def add_operations(app: Klein, operations: Iterable[Operation], services: Services) -> None:
+    """Route the operations."""
+    for operation in operations:
+        rule = _VARIABLE.sub(lambda found: _converter(found.group(1), bool(found.group(2))), operation.path)
+        app.route(rule, methods=[operation.method], endpoint=operation.name)(_bound(operation, services))
+
+
+def _converter(name: str, is_id: bool) -> str:
+    return f"<int(max={MAX_ID}):{name}>" if is_id else f"<{name}>"
+
+
+def _bound(operation: Operation, services: Services) -> Callable[..., Awaitable[bytes]]:
+    async def answer(request: HttpRequest, **variables: Any) -> bytes:
+        principal = request.principal
+        assert principal is not None
+        if not principal.role.includes(operation.role):
+            detail = f"this needs the role {operation.role}, and {principal.name} is {principal.role}"
+            raise Problem(HTTPStatus.FORBIDDEN, detail)
+        if any("\0" in value for value in variables.values() if isinstance(value, str)):
+            raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE)
+        call: Call[Any, Any] = Call(
+            principal=principal,
+            path=variables,
+            query=read_query(request.args, operation.query),
+            body=_body(request, operation),
+            services=services,
+            request=request,
+        )
+        return _send(request, operation, await operation.run(call))
+
+    return answer
+
+
+def _body(request: HttpRequest, operation: Operation) -> Any:
+    assert request.content is not None
+    content = request.content.read()
+    if operation.body is None:
+        if content:
+            raise Problem(HTTPStatus.BAD_REQUEST, "this operation takes no body")
+        return None
+    media = (request.getHeader("Content-Type") or "").partition(";")[0].strip().lower()
+    if media != operation.takes:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the Content-Type must be {operation.takes}")
+    return content if operation.body is bytes else read_body(content, operation.body)
+
+
+def _send(request: HttpRequest, operation: Operation, found: Any) -> bytes:
+    reply = found if isinstance(found, Reply) else Reply(body=found)
+    status = reply.status or (HTTPStatus.NO_CONTENT if reply.body is None else operation.status)
+    request.setResponseCode(status, status.phrase.encode())
+    request.setHeader("Cache-Control", "no-store")
+    for name, value in reply.headers.items():
+        request.setHeader(name, value)
+    if reply.body is None:
+        return b""
+    request.setHeader("Content-Type", operation.gives)
+    return reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)

@@ -1,0 +1,11 @@
+"""All operations of /api/v1. A new resource is a module with a table ``OPERATIONS`` and a line here."""
+
+from __future__ import annotations
+
+from csms.api.resources import chargers, general, sessions
+
+OPERATIONS = (
+    *general.OPERATIONS,
+    *chargers.OPERATIONS,
+    *sessions.OPERATIONS,
+)
