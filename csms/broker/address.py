@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,6 +11,7 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
+_PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _PORTS = {"amqp": 5672, "amqps": 5671}
 
 
@@ -62,11 +64,19 @@ def parse_address(
 
 
 def endpoint(address: Address, reactor: object, *, timeout_s: float) -> IStreamClientEndpoint:
-    """The endpoint for ``address``. TLS checks the host's name and, with ``ca_file``, against that authority."""
+    """The endpoint for ``address``. TLS checks the host's name, and its certificate against ``ca_file`` if given."""
     plain = HostnameEndpoint(reactor, address.host, address.port, timeout=timeout_s)
     if not address.tls:
         return plain
     trust = None
     if address.ca_file:
-        trust = trustRootFromCertificates([Certificate.loadPEM(Path(address.ca_file).read_bytes())])
+        trust = trustRootFromCertificates(_certificates(address.ca_file))
     return wrapClientTLS(optionsForClientTLS(address.host, trustRoot=trust), plain)
+
+
+def _certificates(path: str) -> list[Certificate]:
+    """All certificates in a file. Raises OSError, or ValueError when there are none."""
+    found = _PEM.findall(Path(path).read_bytes())
+    if not found:
+        raise ValueError(f"no certificate in {path}")
+    return [Certificate.loadPEM(pem) for pem in found]

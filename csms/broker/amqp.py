@@ -17,7 +17,7 @@ from csms.broker.address import Address
 from csms.broker.line import Line
 from csms.broker.publisher import Publisher
 from csms.broker.subscription import Subscription
-from csms.broker.wire import Channel, Connect, Connection, Received
+from csms.broker.wire import Channel, ChannelListener, Connect, Connection, Received
 from csms.domain.topology import PRIVATE_QUEUE_ARGUMENTS, Topology
 from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 
@@ -185,23 +185,65 @@ class AmqpBroker:
             control.bind_queue(queue, exchange, routing_key, {})
         await control.sync()
         self._control = control
+        await self._declare_streams(connection)
         for subscription in tuple(self._subscriptions):
             await self._subscribe(connection, subscription)
 
     def _declare(self, channel: Channel) -> None:
+        """Everything but the streams."""
         for exchange in self._topology.exchanges:
             channel.declare_exchange(exchange.name, exchange.kind)
         for queue in self._topology.queues:
-            channel.declare_queue(queue.name, queue.arguments, private=False)
+            if not queue.is_stream:
+                channel.declare_queue(queue.name, queue.arguments, private=False)
         for binding in self._topology.bindings:
             bind = channel.bind_exchange if binding.to_exchange else channel.bind_queue
-            bind(binding.target, binding.source, binding.routing_key, binding.arguments)
+            if binding.target not in self._streams:
+                bind(binding.target, binding.source, binding.routing_key, binding.arguments)
+
+    async def _declare_streams(self, connection: Connection) -> None:
+        """A stream only spares browsers a reload: one that is out of order must not stop the chargers.
+
+        RabbitMQ 3.10 that is killed in the second of a stream's first declaration never gets it back.
+        """
+
+        def declare(channel: Channel) -> None:
+            for queue in self._topology.queues:
+                if queue.is_stream:
+                    channel.declare_queue(queue.name, queue.arguments, private=False)
+            for binding in self._topology.bindings:
+                if binding.target in self._streams:
+                    channel.bind_queue(binding.target, binding.source, binding.routing_key, binding.arguments)
+
+        refusal = await self._attempt(connection, None, declare)
+        if refusal:
+            _log.error("going on without the stream: {refusal}", refusal=refusal)
+
+    async def _attempt(
+        self, connection: Connection, listener: ChannelListener | None, work: Callable[[Channel], None]
+    ) -> str:
+        """Do ``work`` on a channel of its own; why the broker refused, or nothing."""
+        outcome: Deferred[str] = Deferred()
+
+        def refused(reason: str) -> None:
+            if outcome.called:
+                self._consume_line.drop(reason)
+            else:
+                outcome.callback(reason)
+
+        channel = await connection.open_channel(listener, refused)
+        work(channel)
+        channel.sync().addCallback(lambda _: outcome.callback("") if not outcome.called else None)
+        return await outcome
 
     async def _subscribe(self, connection: Connection, subscription: Subscription) -> None:
-        channel = await connection.open_channel(subscription)
-        if subscription.cancelled:
-            await channel.close()
+        if subscription.is_stream:
+            refusal = await self._attempt(connection, subscription, subscription.attach)
+            if refusal:
+                subscription.detach()
+                _log.error("no messages from {queue}: {refusal}", queue=subscription.queue, refusal=refusal)
             return
+        channel = await connection.open_channel(subscription)
         subscription.attach(channel)
         await channel.sync()
 

@@ -6,7 +6,8 @@ pika's ``TwistedChannel`` is not used: it blames the wrong message for a return.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pika
@@ -19,8 +20,8 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from csms.broker.address import Address, endpoint
+from csms.broker.amqp_frames import publish_frames
 from csms.broker.wire import (
-    CONTENT_TYPE,
     Argument,
     Channel,
     ChannelListener,
@@ -29,7 +30,6 @@ from csms.broker.wire import (
     ConnectionFailed,
     ConnectionListener,
     Received,
-    expiration_ms,
     expiration_s,
     moment,
     plain_headers,
@@ -38,6 +38,9 @@ from csms.broker.wire import (
 from csms.ports import Message
 
 CONNECT_TIMEOUT_S = 10.0
+
+# What pika would say of a lost connection, csms says itself, once and with the reason.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 async def _connect(address: Address, listener: ConnectionListener, reactor: Any) -> Connection:
@@ -96,13 +99,15 @@ class PikaConnection:
         protocol._impl.add_on_connection_unblocked_callback(lambda _, frame: listener.unblocked())
         protocol.closed.addCallbacks(self._lost, self._lost)
 
-    def open_channel(self, listener: ChannelListener | None) -> Deferred[Channel]:
+    def open_channel(
+        self, listener: ChannelListener | None, refused: Callable[[str], None] | None = None
+    ) -> Deferred[Channel]:
         """A new channel."""
         opened: Deferred[Channel] = Deferred()
 
         def is_open(channel: pika.channel.Channel) -> None:
             if not opened.called:
-                ours = PikaChannel(channel, listener, self._listener)
+                ours = PikaChannel(channel, listener, refused or self._listener.lost)
                 self._channels.append(ours)
                 opened.callback(ours)
 
@@ -135,15 +140,15 @@ class PikaChannel:
     """A channel (see :class:`csms.broker.wire.Channel`)."""
 
     def __init__(
-        self, channel: pika.channel.Channel, listener: ChannelListener | None, connection: ConnectionListener
+        self, channel: pika.channel.Channel, listener: ChannelListener | None, refused: Callable[[str], None]
     ) -> None:
         self._channel = channel
         self._listener = listener
-        self._connection = connection
+        self._refused = refused
         self._closed: Deferred[None] = Deferred()
         self._getting: Deferred[Received | None] | None = None
         channel.add_on_close_callback(self._lost)
-        channel.add_on_cancel_callback(lambda _: connection.lost("the broker cancelled a consumer"))
+        channel.add_on_cancel_callback(lambda _: refused("the broker cancelled a consumer"))
         channel.add_callback(self._got_none, [pika.spec.Basic.GetEmpty], one_shot=False)
         if listener is not None:
             channel.add_on_return_callback(self._returned)
@@ -204,21 +209,16 @@ class PikaChannel:
         """Send; raises ValueError for what AMQP cannot carry."""
         if not self._channel.is_open:
             return
-        properties = pika.BasicProperties(
-            content_type=CONTENT_TYPE,
-            headers=message.headers or None,
-            delivery_mode=2 if message.persistent else 1,
-            correlation_id=message.correlation_id or None,
-            reply_to=message.reply_to or None,
-            expiration=expiration_ms(message.expiration_s),
-            message_id=message.message_id,
-            timestamp=None if message.timestamp is None else int(message.timestamp.timestamp()),
-            type=message.type or None,
+        connection = self._channel.connection
+        frames = publish_frames(
+            self._channel.channel_number,
+            exchange,
+            routing_key,
+            message,
+            mandatory=mandatory,
+            frame_max=connection.params.frame_max,
         )
-        try:
-            self._channel.basic_publish(exchange, routing_key, message.body, properties, mandatory)
-        except (pika.exceptions.ShortStringTooLong, pika.exceptions.UnsupportedAMQPFieldException) as error:
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+        connection._output_marshaled_frames([frames])
 
     def ack(self, tag: int, *, multiple: bool) -> None:
         """Done with it."""
@@ -274,7 +274,7 @@ class PikaChannel:
     def _lost(self, _: Any, reason: BaseException) -> None:
         _fire(self._closed, None)
         if not isinstance(reason, pika.exceptions.ChannelClosedByClient):
-            self._connection.lost(_reason(reason))
+            self._refused(_reason(reason))
 
 
 def _received(method: Any, properties: pika.BasicProperties, body: bytes) -> Received:

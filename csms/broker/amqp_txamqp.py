@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
-from txamqp.content import Content
 
 from csms.broker.address import Address, endpoint
+from csms.broker.amqp_frames import publish_frames
 from csms.broker.amqp_tables import decode_table, encode_table
 from csms.broker.amqp_txamqp_protocol import Arrived, TxamqpProtocol
 from csms.broker.wire import (
-    CONTENT_TYPE,
     Argument,
     Channel,
     ChannelListener,
@@ -22,7 +21,6 @@ from csms.broker.wire import (
     ConnectionFailed,
     ConnectionListener,
     Received,
-    expiration_ms,
     expiration_s,
     moment,
     plain_headers,
@@ -69,10 +67,12 @@ class TxamqpConnection:
         protocol.on_lost = self._lost
         protocol.on_method = self._method
 
-    def open_channel(self, listener: ChannelListener | None) -> Deferred[Channel]:
+    def open_channel(
+        self, listener: ChannelListener | None, refused: Callable[[str], None] | None = None
+    ) -> Deferred[Channel]:
         """A new channel."""
         raw = self._protocol.new_channel()
-        channel = TxamqpChannelOf(raw, self._protocol, listener, self._listener)
+        channel = TxamqpChannelOf(raw, self._protocol, listener, refused or self._listener.lost)
         opened: Deferred[Channel] = raw.channel_open().addCallback(lambda _: channel)
         return opened
 
@@ -105,12 +105,12 @@ class TxamqpChannelOf:
         raw: Any,
         protocol: TxamqpProtocol,
         listener: ChannelListener | None,
-        connection: ConnectionListener,
+        refused: Callable[[str], None],
     ) -> None:
         self._raw = raw
         self._protocol = protocol
         self._listener = listener
-        self._connection = connection
+        self._refused = refused
         self._is_open = True
         raw.on_method = self._method
 
@@ -174,23 +174,10 @@ class TxamqpChannelOf:
         """Send; raises ValueError for what AMQP cannot carry."""
         if not self._usable:
             return
-        properties = {
-            "content type": CONTENT_TYPE,
-            "headers": encode_table(message.headers) if message.headers else None,
-            "delivery mode": 2 if message.persistent else 1,
-            "correlation id": message.correlation_id or None,
-            "reply to": message.reply_to or None,
-            "expiration": expiration_ms(message.expiration_s),
-            "message id": message.message_id,
-            "timestamp": None if message.timestamp is None else int(message.timestamp.timestamp()),
-            "type": message.type or None,
-        }
-        self._raw.basic_publish(
-            exchange=exchange,
-            routing_key=routing_key,
-            mandatory=mandatory,
-            content=Content(message.body, properties=properties),
+        frames = publish_frames(
+            self._raw.id, exchange, routing_key, message, mandatory=mandatory, frame_max=self._protocol.MAX_LENGTH
         )
+        self._protocol.transport.write(frames)
 
     def ack(self, tag: int, *, multiple: bool) -> None:
         """Done with it."""
@@ -227,11 +214,11 @@ class TxamqpChannelOf:
             case "channel.close":
                 self._is_open = False
                 self._raw.channel_close_ok()
-                self._connection.lost(f"{fields['reply code']} {fields['reply text']}")
+                self._refused(f"{fields['reply code']} {fields['reply text']}")
             case "channel.flow":
                 self._raw.channel_flow_ok(active=fields["active"])
             case "basic.cancel":
-                self._connection.lost("the broker cancelled a consumer")
+                self._refused("the broker cancelled a consumer")
             case _ if self._listener is not None and self._is_open:
                 self._tell(self._listener, arrived)
 

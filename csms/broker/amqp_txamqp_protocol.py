@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from txamqp import spec as txamqp_spec
 from txamqp.client import TwistedDelegate
 from txamqp.codec import Codec
-from txamqp.connection import Body, Frame, Header, Heartbeat, Method
+from txamqp.connection import Frame, Header, Heartbeat, Method
 from txamqp.protocol import AMQChannel, AMQClient
 
 from csms.broker.address import Address
@@ -68,16 +68,15 @@ class TxamqpChannel(AMQChannel):  # type: ignore[misc]
         self._arriving: tuple[Method, Header | None, list[bytes], int] | None = None
 
     def invoke(self, method: Any, args: tuple[Any, ...], content: Any = None) -> Deferred[Arrived]:
-        """Send a method (and its content); fires with the answer, if there is to be one. Raises ValueError."""
-        try:
-            frames = self._pack(method, args, content)
-        except struct.error as error:
-            raise ValueError(f"{method.klass.name}.{method.name}: {error}") from error
+        """Send a method; fires with the answer, if there is to be one."""
+        # As bytes, because txAMQP takes the length of a str for the length of its encoding.
+        encoded = [value.encode() if isinstance(value, str) else value for value in args]
+        frame = self.client._pack_frame(Frame(self.id, Method(method, *encoded)))
         answer: Deferred[Arrived] = Deferred()
         nowait = method.fields.byname.get("nowait")
         if method.responses and not (nowait is not None and args[method.fields.index(nowait)]):
             self._answers.append(answer)
-        self.client.transport.write(frames)
+        self.client.transport.write(frame)
         return answer
 
     def method_arrived(self, payload: Method) -> None:
@@ -116,20 +115,6 @@ class TxamqpChannel(AMQChannel):  # type: ignore[misc]
             self.on_method(arrived)
         elif self._answers:
             self._answers.popleft().callback(arrived)
-
-    def _pack(self, method: Any, args: tuple[Any, ...], content: Any) -> bytes:
-        pack = self.client._pack_frame
-        encoded = [value.encode() if isinstance(value, str) else value for value in args]
-        frames = [pack(Frame(self.id, Method(method, *encoded)))]
-        if method.content:
-            properties = {
-                name: value.encode() if isinstance(value, str) else value for name, value in content.properties.items()
-            }
-            frames.append(pack(Frame(self.id, Header(method.klass, 0, len(content.body), **properties))))
-            step = self.client.MAX_LENGTH - 8
-            pieces = (content.body[start : start + step] for start in range(0, len(content.body), step))
-            frames.extend(pack(Frame(self.id, Body(piece))) for piece in pieces)
-        return b"".join(frames)
 
 
 class TxamqpProtocol(AMQClient):  # type: ignore[misc]

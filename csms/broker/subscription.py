@@ -123,7 +123,7 @@ class Subscription:
         self.cancelled = False
         self._on_delivery = on_delivery
         self._since = since
-        self._is_stream = is_stream
+        self.is_stream = is_stream
         self._next_offset: int | None = None
         self._clock = clock
         self._cancelled = cancelled
@@ -144,7 +144,10 @@ class Subscription:
             await self._cancelled(self, channel)
 
     def attach(self, channel: Channel) -> None:
-        """Subscribe on this new channel."""
+        """Subscribe on this new channel, unless cancelled since it was asked for."""
+        if self.cancelled:
+            channel.close()
+            return
         self.generation += 1
         self._channel = channel
         self._acks = Acks(channel, self._clock)
@@ -167,7 +170,7 @@ class Subscription:
         """Hand a message on."""
         if self._acks is None or self._channel is None:
             return
-        if self._is_stream:
+        if self.is_stream:
             offset = received.headers.get(STREAM_OFFSET_HEADER)
             self._next_offset = offset + 1 if isinstance(offset, int) else self._next_offset
         self._acks.hold(received.tag)
@@ -188,7 +191,7 @@ class Subscription:
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _arguments(self) -> dict[str, Argument]:
-        if not self._is_stream:
+        if not self.is_stream:
             return {}
         if self._next_offset is not None:
             return {"x-stream-offset": self._next_offset}

@@ -114,8 +114,13 @@ class Channel(Protocol):
 class Connection(Protocol):
     """An open connection."""
 
-    def open_channel(self, listener: ChannelListener | None) -> Deferred[Channel]:
-        """A new channel; ``listener`` may be None when nothing is published or consumed on it."""
+    def open_channel(
+        self, listener: ChannelListener | None, refused: Callable[[str], None] | None = None
+    ) -> Deferred[Channel]:
+        """A new channel; ``listener`` may be None when nothing is published or consumed on it.
+
+        ``refused`` hears why the broker closed the channel; without it, the connection counts as lost then.
+        """
 
     def close(self) -> Deferred[None]:
         """Close in good order; fires when the socket is closed."""

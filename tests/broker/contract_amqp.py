@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -21,12 +22,13 @@ from csms.domain.topology import (
     EVENTS_STREAM,
     NOTIFICATIONS,
     OCPP_EXCHANGE,
+    Queue,
     notification_key,
 )
 from csms.ports import Broker, BrokerError, BrokerState, Message, PublishTimeout
 from tests.broker.contract_broker import KEY, QUEUE, SHARDS, BrokerContract
 from tests.broker.inbox import Inbox, confirmed, eventually, first_arrivals, message, outcomes
-from tests.broker.weak_link import WeakLink
+from tests.broker.weak_link import WeakLink, self_signed
 from tests.servers import drop_vhost, rabbitmq_url
 
 
@@ -44,9 +46,9 @@ class AmqpContract(BrokerContract):
         """A broker on the test's own vhost."""
         return self.amqp_broker(self.url)
 
-    def amqp_broker(self, url: str) -> AmqpBroker:
+    def amqp_broker(self, url: str, *, ca_file: str = "") -> AmqpBroker:
         """The same, with all that only AMQP has."""
-        broker = open_broker(url, shards=SHARDS, amqp_client=self.amqp_client, reactor=reactor)
+        broker = open_broker(url, shards=SHARDS, amqp_client=self.amqp_client, ca_file=ca_file, reactor=reactor)
         assert isinstance(broker, AmqpBroker)
         return broker
 
@@ -212,12 +214,48 @@ class AmqpContract(BrokerContract):
         with self.assertRaises(BrokerError):
             await broker.depths()
 
+    async def test_tls_reaches_a_broker_whose_certificate_is_trusted_and_no_other(self) -> None:
+        link = WeakLink(urlsplit(self.url).port or 0)
+        self.addCleanup(lambda: Deferred.fromCoroutine(link.close()))
+        (tls, certificate), (_, stranger) = self_signed("localhost"), self_signed("elsewhere")
+        netloc = f"guest:guest@localhost:{link.listen(tls)}"
+        url = urlsplit(self.url)._replace(scheme="amqps", netloc=netloc).geturl()
+        trusting, wary = self.mktemp(), self.mktemp()
+        Path(trusting).write_bytes(stranger + certificate)
+        Path(wary).write_bytes(stranger)
+        broker, refused = self.amqp_broker(url, ca_file=trusting), self.amqp_broker(url, ca_file=wary)
+        self.addCleanup(lambda: Deferred.fromCoroutine(broker.stop()))
+        self.addCleanup(lambda: Deferred.fromCoroutine(refused.stop()))
+        tried = self.reason_contains(refused, "certificate")
+        await refused.start()
+        await tried
+        await broker.start()
+        await broker.when_up()
+        await broker.publish(OCPP_EXCHANGE, KEY, message("m1", body=b"x" * 300_000))
+        self.assertIs(refused.state, BrokerState.DOWN)
+
     async def test_a_wrong_password_is_the_reason_not_to_be_up(self) -> None:
         broker = self.amqp_broker(self.url.replace("guest:guest", "guest:wrong"))
         self.addCleanup(lambda: Deferred.fromCoroutine(broker.stop()))
         refused = self.reason_contains(broker, "ACCESS_REFUSED")
         await broker.start()
         await refused
+
+    async def test_a_stream_that_is_refused_stops_nothing_else(self) -> None:
+        strange = self.amqp_broker(self.url)
+        no_stream = Queue(EVENTS_STREAM, {"x-queue-type": "classic"})
+        strange._topology = dataclasses.replace(strange._topology, queues=(no_stream,), bindings=())
+        await strange.start()
+        await strange.when_up()
+        await strange.stop()
+        broker = await self.started()
+        self.assertIs(broker.state, BrokerState.UP)
+        inbox, streamed = Inbox(), Inbox()
+        await broker.consume(QUEUE, inbox, prefetch=10)
+        await broker.consume(EVENTS_STREAM, streamed, prefetch=10, since=datetime.now(UTC))
+        await confirmed(self.publish(broker, ["m1"]))
+        await inbox.has(1)
+        self.assertIs(broker.state, BrokerState.UP)
 
     # --- dead letters ------------------------------------------------------------------------------------------
 

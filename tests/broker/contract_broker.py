@@ -46,7 +46,7 @@ class BrokerContract(TestCase):
 
     def publish(self, broker: Broker, ids: list[str], key: str = KEY) -> list[Awaitable[None]]:
         """Publish a message for each id, without waiting."""
-        return [broker.publish(OCPP_EXCHANGE, key, message(each)) for each in ids]
+        return [broker.publish(OCPP_EXCHANGE, key, message(each), deadline_s=25.0) for each in ids]
 
     # --- messages ----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -47,7 +46,7 @@ class Outages(TestCase):
                 self.server.new_vhost(), shards=SHARDS, amqp_client=client, heartbeat_s=5, reactor=reactor
             )
             brokers.append(broker)
-            self.addCleanup(partial(_stop, broker))
+            self.addCleanup(_stop, broker)
         return brokers
 
     async def started(self) -> list[Broker]:

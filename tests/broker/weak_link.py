@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import CertificateOptions
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 
@@ -60,9 +68,10 @@ class WeakLink(Factory):
         self._listening: Any = None
         self._when_empty: list[Deferred[None]] = []
 
-    def listen(self) -> int:
-        """Begin; the port."""
-        listening: Any = reactor.listenTCP(0, self, interface="127.0.0.1")  # type: ignore[arg-type]
+    def listen(self, tls: CertificateOptions | None = None) -> int:
+        """Begin, with TLS towards the client if so told; the port."""
+        factory: Any = self if tls is None else TLSMemoryBIOFactory(tls, False, self)
+        listening: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self._listening = listening
         return int(listening.getHost().port)
 
@@ -99,3 +108,25 @@ class WeakLink(Factory):
             waiting, self._when_empty = self._when_empty, []
             for deferred in waiting:
                 deferred.callback(None)
+
+
+def self_signed(host: str) -> tuple[CertificateOptions, bytes]:
+    """TLS for a server called ``host``, by a key of its own, and the certificate (PEM) to trust; good for an hour."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    # pyOpenSSL has deprecated its own types, which are still those that Twisted declares.
+    options = CertificateOptions(privateKey=key, certificate=certificate)  # type: ignore[arg-type]
+    return options, certificate.public_bytes(Encoding.PEM)

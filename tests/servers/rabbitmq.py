@@ -61,10 +61,6 @@ class RabbitMQ(Daemon):
         _request(self.ports["http"], "PUT", f"/api/vhosts/{name}")
         return self.url(name)
 
-    def close_connections(self) -> None:
-        """Have the broker close every client's connection (needs some 5 s until it lists a new one)."""
-        self.control("close_all_connections", "test")
-
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl against this node (takes a second or two); its output."""
         program = find_program("rabbitmqctl", _PLACES, "rabbitmq-server")
