@@ -145,27 +145,10 @@ class AmqpBroker:
         depths: list[int] = await self._consume_line.call(lambda _: counted)
         return dict(zip(names, depths, strict=True))
 
-    async def take(self, queue: str, limit: int) -> list[Received]:
-        """Take up to ``limit`` messages out of ``queue``; they are held until :meth:`give_back`."""
-        control = self._controlled()
-        taken: list[Received] = []
-        while len(taken) < limit:
-            received = await self._consume_line.call(lambda _: control.get(queue))
-            if received is None:
-                break
-            taken.append(received)
-        return taken
-
-    def give_back(self, taken: list[Received], *, done: frozenset[int] = frozenset()) -> None:
-        """Return what :meth:`take` took; those with a tag in ``done`` are acked instead."""
-        control = self._control
-        if control is None:
-            return
-        for received in taken:
-            if received.tag in done:
-                control.ack(received.tag, multiple=False)
-            else:
-                control.requeue(received.tag)
+    async def borrow(self, queue: str) -> Borrowed:
+        """Look into ``queue`` by taking messages out of it for a while. Raises BrokerError when the broker is away."""
+        channel = await self._consume_line.call(lambda connection: connection.open_channel(None))
+        return Borrowed(self._consume_line, channel, queue)
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -215,14 +198,15 @@ class AmqpBroker:
                 if binding.target in self._streams:
                     channel.bind_queue(binding.target, binding.source, binding.routing_key, binding.arguments)
 
-        refusal = await self._attempt(connection, None, declare)
+        refusal, channel = await self._attempt(connection, None, declare)
+        channel.close()
         if refusal:
             _log.error("going on without the stream: {refusal}", refusal=refusal)
 
     async def _attempt(
         self, connection: Connection, listener: ChannelListener | None, work: Callable[[Channel], None]
-    ) -> str:
-        """Do ``work`` on a channel of its own; why the broker refused, or nothing."""
+    ) -> tuple[str, Channel]:
+        """Do ``work`` on a channel of its own: why the broker refused (or nothing), and the channel."""
         outcome: Deferred[str] = Deferred()
 
         def refused(reason: str) -> None:
@@ -234,18 +218,20 @@ class AmqpBroker:
         channel = await connection.open_channel(listener, refused)
         work(channel)
         channel.sync().addCallback(lambda _: outcome.callback("") if not outcome.called else None)
-        return await outcome
+        return await outcome, channel
 
     async def _subscribe(self, connection: Connection, subscription: Subscription) -> None:
         if subscription.is_stream:
-            refusal = await self._attempt(connection, subscription, subscription.attach)
+            refusal, channel = await self._attempt(connection, subscription, subscription.attach)
             if refusal:
                 subscription.detach()
                 _log.error("no messages from {queue}: {refusal}", queue=subscription.queue, refusal=refusal)
-            return
-        channel = await connection.open_channel(subscription)
-        subscription.attach(channel)
-        await channel.sync()
+        else:
+            channel = await connection.open_channel(subscription)
+            subscription.attach(channel)
+            await channel.sync()
+        if subscription.cancelled:
+            channel.close()
 
     async def _cancelled(self, subscription: Subscription, channel: Channel | None) -> None:
         if subscription in self._subscriptions:
@@ -297,3 +283,25 @@ class AmqpBroker:
             waiting, self._when_up = self._when_up, []
             for deferred in waiting:
                 deferred.callback(None)
+
+
+class Borrowed:
+    """Messages taken out of a queue for a while; all go back to their old places at the end, but what was dropped."""
+
+    def __init__(self, line: Line, channel: Channel, queue: str) -> None:
+        self._line = line
+        self._channel = channel
+        self._queue = queue
+
+    async def take(self) -> Received | None:
+        """The next message; None when there is none left."""
+        return await self._line.call(lambda _: self._channel.get(self._queue))
+
+    def drop(self, received: Received) -> None:
+        """This one shall not go back."""
+        self._channel.ack(received.tag, multiple=False)
+
+    async def end(self) -> None:
+        """Give the rest back; a connection that is lost does so by itself."""
+        if self._line.is_up:
+            await self._line.call(lambda _: self._channel.close())

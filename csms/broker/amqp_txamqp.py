@@ -151,28 +151,28 @@ class TxamqpChannelOf:
 
     def sync(self) -> Deferred[None]:
         """A question that changes nothing, behind all others."""
-        if not self._usable:
+        if not self._is_open:
             return Deferred()
         done: Deferred[None] = self._raw.exchange_declare(exchange="amq.direct", type="direct", passive=True)
         return done.addCallback(lambda _: None)
 
     def depth(self, queue: str) -> Deferred[int]:
         """Messages that wait."""
-        if not self._usable:
+        if not self._is_open:
             return Deferred()
         answer: Deferred[Arrived] = self._raw.queue_declare(queue=queue, passive=True)
         return answer.addCallback(lambda arrived: int(arrived.fields["message count"]))
 
     def get(self, queue: str) -> Deferred[Received | None]:
         """Take one message."""
-        if not self._usable:
+        if not self._is_open:
             return Deferred()
         answer: Deferred[Arrived] = self._raw.basic_get(queue=queue)
         return answer.addCallback(lambda arrived: _received(arrived) if arrived.name == "basic.get ok" else None)
 
     def publish(self, exchange: str, routing_key: str, message: Message, *, mandatory: bool) -> None:
         """Send; raises ValueError for what AMQP cannot carry."""
-        if not self._usable:
+        if not self._is_open:
             return
         frames = publish_frames(
             self._raw.id, exchange, routing_key, message, mandatory=mandatory, frame_max=self._protocol.MAX_LENGTH
@@ -181,18 +181,18 @@ class TxamqpChannelOf:
 
     def ack(self, tag: int, *, multiple: bool) -> None:
         """Done with it."""
-        if self._usable:
+        if self._is_open:
             self._raw.basic_ack(delivery_tag=tag, multiple=multiple)
 
     def requeue(self, tag: int) -> None:
         """Give it back."""
-        if self._usable:
+        if self._is_open:
             self._raw.basic_reject(delivery_tag=tag, requeue=True)
 
     def close(self) -> Deferred[None]:
         """Close it."""
         closed: Deferred[None] = Deferred()
-        if self._usable:
+        if self._is_open:
             self._is_open = False
 
             def is_closed(_: Arrived) -> None:
@@ -203,10 +203,6 @@ class TxamqpChannelOf:
         return closed
 
     # --- what the broker says ----------------------------------------------------------------------------------
-
-    @property
-    def _usable(self) -> bool:
-        return self._is_open and bool(self._protocol.connected)
 
     def _method(self, arrived: Arrived) -> None:
         fields = arrived.fields

@@ -30,39 +30,59 @@ class AmqpDeadLetters:
 
     async def browse(self, limit: int) -> Sequence[DeadLetter]:
         """The oldest ``limit`` dead letters."""
-        async with _Turn(self._lock):
-            taken = await self._broker.take(DEAD_LETTER_QUEUE, limit)
-            self._broker.give_back(taken)
-            return [_letter(received) for received in taken]
+        letters: list[DeadLetter] = []
+
+        async def note(letter: DeadLetter) -> bool:
+            letters.append(letter)
+            return False
+
+        await self._walk(limit, note)
+        return letters
 
     async def replay(self, ids: Sequence[str]) -> int:
-        """Publish these again where they came from, then drop them. Raises BrokerError; then none was dropped."""
-        return await self._each(frozenset(ids), self._republish)
+        """Publish these again where they came from, then drop them.
+
+        Raises BrokerError at the first that cannot be published; those before it are done.
+        """
+        return await self._each(ids, self._republish)
 
     async def drop(self, ids: Sequence[str]) -> int:
         """Forget these."""
-        return await self._each(frozenset(ids), None)
+        return await self._each(ids, None)
 
-    async def _each(self, ids: frozenset[str], act: Callable[[DeadLetter], Awaitable[None]] | None) -> int:
-        async with _Turn(self._lock):
-            taken: list[Received] = []
-            done: set[int] = set()
-            missing = set(ids)
+    async def _each(self, ids: Sequence[str], act: Callable[[DeadLetter], Awaitable[None]] | None) -> int:
+        missing = set(ids)
+
+        async def done_with(letter: DeadLetter) -> bool:
+            if letter.id not in missing:
+                return False
+            if act is not None:
+                await act(letter)
+            missing.discard(letter.id)
+            return True
+
+        await self._walk(SCAN_LIMIT, done_with, until=lambda: not missing)
+        return len(set(ids)) - len(missing)
+
+    async def _walk(
+        self,
+        limit: int,
+        done_with: Callable[[DeadLetter], Awaitable[bool]],
+        *,
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Show the oldest ``limit`` letters to ``done_with`` one by one, and drop those that it is done with."""
+        async with self._lock:
+            borrowed = await self._broker.borrow(DEAD_LETTER_QUEUE)
             try:
-                while missing and len(taken) < SCAN_LIMIT:
-                    received = await self._broker.take(DEAD_LETTER_QUEUE, 1)
-                    if not received:
+                for _ in range(limit):
+                    received = None if until() else await borrowed.take()
+                    if received is None:
                         break
-                    taken += received
-                    letter = _letter(received[0])
-                    if letter.id in missing:
-                        if act is not None:
-                            await act(letter)
-                        missing.discard(letter.id)
-                        done.add(received[0].tag)
+                    if await done_with(_letter(received)):
+                        borrowed.drop(received)
             finally:
-                self._broker.give_back(taken, done=frozenset(done))
-            return len(done)
+                await borrowed.end()
 
     async def _republish(self, letter: DeadLetter) -> None:
         exchange, routing_key = replay_address(death_of(letter.message.headers))
@@ -70,19 +90,6 @@ class AmqpDeadLetters:
             raise BrokerError(f"dead letter {letter.id} does not say where it came from")
         message = dataclasses.replace(letter.message, headers=living_headers(letter.message.headers))
         await self._broker.publish(exchange, routing_key, message)
-
-
-class _Turn:
-    """``async with`` for a DeferredLock."""
-
-    def __init__(self, lock: DeferredLock) -> None:
-        self._lock = lock
-
-    async def __aenter__(self) -> None:
-        await self._lock.acquire()
-
-    async def __aexit__(self, *failure: object) -> None:
-        self._lock.release()
 
 
 def _letter(received: Received) -> DeadLetter:

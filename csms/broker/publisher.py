@@ -99,7 +99,6 @@ class Publisher:
     def attach(self, channel: Channel) -> None:
         """Send everything unconfirmed on this new channel, with the message ids that it had."""
         self._channel = channel
-        self._blocked = False
         self._next_tag = self._oldest_tag = 1
         self._on_wire.clear()
         self._refused.clear()

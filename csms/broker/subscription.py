@@ -146,7 +146,6 @@ class Subscription:
     def attach(self, channel: Channel) -> None:
         """Subscribe on this new channel, unless cancelled since it was asked for."""
         if self.cancelled:
-            channel.close()
             return
         self.generation += 1
         self._channel = channel

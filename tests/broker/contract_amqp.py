@@ -287,6 +287,15 @@ class AmqpContract(BrokerContract):
         self.assertEqual((dict(replayed.message.headers), replayed.routing_key), ({"shard": 0}, KEY))
         self.assertEqual([letter.id for letter in await letters.browse(10)], ["m3"])
 
+    async def test_a_dead_letter_of_unknown_origin_stays_where_it_is(self) -> None:
+        broker = await self.started()
+        assert isinstance(broker, AmqpBroker)
+        letters = AmqpDeadLetters(broker)
+        await broker.publish(DEAD_LETTER_EXCHANGE, "", message("stray"))
+        with self.assertRaises(BrokerError):
+            await letters.replay(["stray"])
+        self.assertEqual([letter.reason for letter in await letters.browse(10)], ["unknown"])
+
     async def test_what_the_broker_itself_buried_is_understood(self) -> None:
         broker = await self.started()
         assert isinstance(broker, AmqpBroker)
