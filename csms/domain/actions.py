@@ -19,10 +19,11 @@ from csms.domain.availability import (
     status_notification_2,
     status_notification_16,
 )
+from csms.domain.command_life import command_result, command_sent, release
 from csms.domain.data_transfer import data_transfer
 from csms.domain.diagnostics import diagnostics_status, firmware_status, notify_event, security_event
 from csms.domain.handling import AnswerContext, Call, GatewayAnswer, Handled, Handler, Notes, Policy
-from csms.domain.messages import CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage
+from csms.domain.messages import COMMAND_RESULT, COMMAND_SENT, CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage
 from csms.domain.metering import meter_values_2, meter_values_16
 from csms.domain.provisioning import boot_notification_2, boot_notification_16, notify_report
 from csms.domain.repositories import UnitOfWork
@@ -78,6 +79,15 @@ def received(_: AnswerContext) -> dict[str, Any]:
     return {"status": "Accepted"}
 
 
+# --- what gateways tell
+
+
+def opened(call: Call) -> Handled:
+    """ConnectionOpened: commands that were kept for the charger go out."""
+    release(call)
+    return connection_opened(call)
+
+
 # --- for decisions that csms does not take yet
 
 
@@ -103,11 +113,13 @@ def _decision(handler: Handler) -> Action:
     return Action(AnsweredBy.WORKER, None, handler)
 
 
-_CONNECTION = {
-    CONNECTION_OPENED: Action(AnsweredBy.NOBODY, None, connection_opened),
+_FROM_GATEWAYS = {
+    CONNECTION_OPENED: Action(AnsweredBy.NOBODY, None, opened),
     CONNECTION_CLOSED: Action(AnsweredBy.NOBODY, None, connection_closed),
+    COMMAND_SENT: Action(AnsweredBy.NOBODY, None, command_sent),
+    COMMAND_RESULT: Action(AnsweredBy.NOBODY, None, command_result),
 }
-_EVERY_VERSION = _CONNECTION | {
+_EVERY_VERSION = _FROM_GATEWAYS | {
     "Heartbeat": Action(AnsweredBy.GATEWAY_MEMORY, current_time, heartbeat),
     "DataTransfer": _decision(data_transfer),
     "FirmwareStatusNotification": _fact(firmware_status),
@@ -167,7 +179,7 @@ ACTIONS: Mapping[tuple[str, str], Action] = {
     for version, table in ((Version.V16, _V16), (Version.V201, _V201), (Version.V21, _V21))
     for name, action in table.items()
 }
-"""By version ("1.6") and message type: every action of a charger, and the two messages of a gateway."""
+"""By version ("1.6") and message type: every action of a charger, and what gateways tell."""
 
 
 def answered_by(version: str, action: str, payload: Mapping[str, Any]) -> AnsweredBy:

@@ -12,7 +12,7 @@ from csms.domain.command_model import Command, Priority, Source
 from csms.domain.handling import Notes
 from csms.domain.messages import CommandOrder
 from csms.domain.model import Charger
-from csms.domain.repositories import UnitOfWork
+from csms.domain.repositories import OutboxRow, UnitOfWork
 
 MAX_OPEN = 100
 """Commands of one charger that are not at their end; further ones are refused."""
@@ -97,3 +97,10 @@ def order_of(command: Command) -> CommandOrder:
         priority=command.priority,
         timeout_s=command.timeout_s,
     )
+
+
+def to_publish(uow: UnitOfWork, notes: Notes) -> list[OutboxRow]:
+    """Store what is to be published because of ``notes``; the rows, for the relay."""
+    commands = uow.outbox.route(notes.commands) if notes.commands else ()
+    notifications = uow.outbox.add(notes.list) if notes.list else ()
+    return [*commands, *notifications]

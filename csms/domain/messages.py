@@ -19,6 +19,8 @@ GATEWAY_STARTED = "GatewayStarted"
 COMMAND_SENT = "CommandSent"
 COMMAND_RESULT = "CommandResult"
 """Message types that no charger sends: a gateway tells of its connections, of its own start, and of commands."""
+COMMAND = "command"
+"""``type`` of a :class:`CommandOrder` on the broker."""
 
 
 class BadMessage(ValueError):  # noqa: N818 - it names the message, as in "bad message"

@@ -40,6 +40,7 @@ from csms.storage.dead_letters import DeadLetterReplay, StoredDeadLetters
 from csms.tap.depths import DepthWatch
 from csms.tap.stages import Process, Stage
 from csms.tap.standard_log import log_observer
+from csms.workers.relay import Relay
 from csms.workers.service import Workers
 
 DATABASE_PAUSE_S = 2.0
@@ -109,6 +110,7 @@ class Composition:
         self._broker: MemoryBroker | AmqpBroker | None = None
         self._depths: DepthWatch | None = None
         self._replay: DeadLetterReplay | None = None
+        self._relay: Relay | None = None
         self._ring = EventRing(settings.http.events_kept, to_wire)
         self._feed: EventFeed | None = None
         self._workers: Workers | None = None
@@ -241,6 +243,7 @@ class Composition:
             store_dead_letter=letters.add,
         )
         await self._broker.start()
+        self._relay = Relay(self._broker, self._database, reactor)
         self._depths = DepthWatch(self._broker, reactor)
         self._depths.start()
         if is_embedded(self._settings.broker):
@@ -248,6 +251,8 @@ class Composition:
             self._replay.start()
 
     async def _stop_broker(self) -> None:
+        if self._relay is not None:
+            await self._relay.finish()
         if self._replay is not None:
             await self._replay.stop()
         if self._depths is not None:
@@ -271,12 +276,14 @@ class Composition:
     async def _start_workers(self) -> None:
         assert self._broker is not None
         assert self._database is not None
+        assert self._relay is not None
         settings = self._settings.worker
         try:
             self._workers = Workers(
                 settings,
                 broker=self._broker,
                 database=self._database,
+                relay=self._relay,
                 webhooks=self._settings.webhooks,
                 shards=self._shards,
                 policy=Policy(accept_unknown_tokens=settings.unknown_tokens is UnknownTokens.ACCEPT),

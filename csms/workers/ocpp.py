@@ -19,6 +19,7 @@ from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, handle
+from csms.domain.command_model import Command
 from csms.domain.handling import Handled, Policy
 from csms.domain.messages import ChargerMessage, Notification, Reply, decode, encode
 from csms.domain.model import LogEntry
@@ -45,7 +46,7 @@ class _Effects:
 
     outcomes: list[Outcome] = field(default_factory=list)
     replies: list[tuple[str, Reply]] = field(default_factory=list)
-    rows: Sequence[OutboxRow] = ()
+    rows: list[OutboxRow] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -96,6 +97,7 @@ class ShardWork:
         effects = _Effects()
         entries: list[LogEntry] = []
         notifications: list[Notification] = []
+        commands: list[Command] = []
         for received, message in zip(batch, messages, strict=True):
             if message is None:
                 effects.outcomes.append(DeadLetter(f"charger {received.message.device_id} does not exist (any more)"))
@@ -104,6 +106,7 @@ class ShardWork:
             if stored is None:
                 handled = handle(message, uow, self._policy)
                 notifications += handled.notifications
+                commands += handled.commands
                 stored = answers[message.message_id] = _answer(message, handled)
                 error = handled.error.value if handled.error is not None else message.fault
                 entries.append(_log_entry(message, stored, error))
@@ -115,8 +118,10 @@ class ShardWork:
                 effects.replies.append((received.reply_to, _reply(message, stored)))
             effects.outcomes.append(ACK)
         uow.log.append(entries)
+        if commands:
+            effects.rows += uow.outbox.route(commands)
         if notifications:
-            effects.rows = uow.outbox.add(notifications)
+            effects.rows += uow.outbox.add(notifications)
         return effects
 
     # --- after the commit

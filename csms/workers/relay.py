@@ -1,8 +1,9 @@
-"""The relay: brings notifications from the outbox to ``events_exchange``, each at least once and in order.
+"""The relay: brings notifications and commands from the outbox to their exchanges, each at least once and in order.
 
 A row is written in the transaction that caused it, published after the commit, and removed once the broker has
 confirmed. A worker that dies anywhere in between leaves rows behind; the sweep of any worker publishes these. So
-none is lost, and one that is published twice carries the same event id.
+none is lost, and one that is published twice carries the same id. A command that the broker returns, because no gateway
+holds its charger, has its end, or is kept for the charger.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from twisted.logger import Logger
 
 from csms import metrics
 from csms.coroutines import spawn
-from csms.domain.repositories import OutboxRow
-from csms.domain.topology import EVENTS_EXCHANGE, notification_key
-from csms.ports import Broker, BrokerError, BrokerState, Database, DatabaseError, Message
+from csms.domain import command_life
+from csms.domain.commands import to_publish
+from csms.domain.handling import Notes
+from csms.domain.identifiers import new_id
+from csms.domain.messages import COMMAND
+from csms.domain.repositories import OutboxRow, UnitOfWork
+from csms.domain.topology import COMMANDS_EXCHANGE, notification_key
+from csms.ports import Broker, BrokerError, BrokerState, Database, DatabaseError, Message, Unroutable
 
 _log = Logger(namespace="csms.workers")
 
@@ -125,41 +131,64 @@ class Relay:
 
     # --- inside
 
-    def _send(self, rows: Sequence[OutboxRow]) -> list[tuple[int, Awaitable[None]]]:
+    def _send(self, rows: Sequence[OutboxRow]) -> list[tuple[OutboxRow, Awaitable[None]]]:
         now = datetime.fromtimestamp(self._clock.seconds(), UTC)
-        sent: list[tuple[int, Awaitable[None]]] = []
+        sent: list[tuple[OutboxRow, Awaitable[None]]] = []
         for row in rows:
-            message = Message(body=row.body, message_id=row.event_id, type=row.routing_key[_KEY_PREFIX:], timestamp=now)
-            publishing = self._broker.publish(EVENTS_EXCHANGE, row.routing_key, message, deadline_s=PUBLISH_DEADLINE_S)
-            sent.append((row.id, publishing))
+            kind = COMMAND if row.exchange == COMMANDS_EXCHANGE else row.routing_key[_KEY_PREFIX:]
+            message = Message(body=row.body, message_id=row.event_id, type=kind, timestamp=now)
+            publishing = self._broker.publish(row.exchange, row.routing_key, message, deadline_s=PUBLISH_DEADLINE_S)
+            sent.append((row, publishing))
         self._unconfirmed.update(row.id for row in rows)
         metrics.OUTBOX_UNCONFIRMED.set(len(self._unconfirmed))
         return sent
 
-    async def _confirm(self, sent: Sequence[tuple[int, Awaitable[None]]]) -> list[int]:
+    async def _confirm(self, sent: Sequence[tuple[OutboxRow, Awaitable[None]]]) -> list[int]:
         """Wait for each confirm; the rows that got none. They run side by side: waiting in order costs no time."""
         error: BrokerError | None = None
         failed: list[int] = []
-        for row_id, publishing in sent:
+        returned: list[OutboxRow] = []
+        for row, publishing in sent:
             try:
                 await publishing
             except BrokerError as failure:
-                error = failure
-                failed.append(row_id)
+                if isinstance(failure, Unroutable) and row.exchange == COMMANDS_EXCHANGE:
+                    returned.append(row)
+                else:
+                    error = failure
+                    failed.append(row.id)
             else:
-                self._confirmed.append(row_id)
-            finally:
-                self._unconfirmed.discard(row_id)
+                self._confirmed.append(row.id)
+        if returned:
+            await self._returned(returned)
+        self._unconfirmed.difference_update(row.id for row, _ in sent)
         metrics.OUTBOX_UNCONFIRMED.set(len(self._unconfirmed))
         if error is not None:
             _log.warn(
-                "{count} notifications are not confirmed and stay in the outbox: {error}",
+                "{count} messages of the outbox are not confirmed and stay in it: {error}",
                 count=len(failed),
                 error=error,
             )
         self._remove_soon()
         self._tell()
         return failed
+
+    async def _returned(self, rows: Sequence[OutboxRow]) -> None:
+        """Nobody holds the chargers of these commands. If that cannot be noted, the sweep finds the rows again."""
+        now = datetime.fromtimestamp(self._clock.seconds(), UTC)
+
+        def note(uow: UnitOfWork) -> list[OutboxRow]:
+            notes = Notes(new_id(int(now.timestamp() * 1000)), now)
+            command_life.not_routed(uow, [row.event_id for row in rows], now, notes)
+            uow.outbox.published([row.id for row in rows])
+            return to_publish(uow, notes)
+
+        try:
+            told = await self._database.transact(note, name="commands not routed")
+        except DatabaseError as error:
+            _log.warn("{count} commands cannot be noted as not routed: {error}", count=len(rows), error=error)
+        else:
+            self.publish(told)
 
     def _is_due(self, row_id: int, now_s: float) -> bool:
         again = self._tries.get(row_id)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import DeferredList
 from twisted.logger import Logger
 
-from csms.config.settings import WebhookSettings, WorkerSettings
+from csms.config.settings import CertificateSettings, WebhookSettings, WorkerSettings
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.handling import Policy
@@ -21,13 +21,17 @@ from csms.workers.loop import Loop, LoopSettings, Work
 from csms.workers.notifications import NotificationWorker
 from csms.workers.ocpp import ShardWork
 from csms.workers.relay import Relay
-from csms.workers.upkeep import Chore, disconnect_silent_gateways
+from csms.workers.signing import Signing, make_signer
+from csms.workers.upkeep import Chore, disconnect_silent_gateways, sweep_commands
 from csms.workers.webhook import HttpPoster
 
 _log = Logger(namespace="csms.workers")
 
 SWEEP_OUTBOX_S = 5.0
 SWEEP_GATEWAYS_S = 15.0
+SWEEP_COMMANDS_S = 3.0
+COMMANDS_AT_ONCE = 200
+SIGN_S = 2.0
 MAINTAIN_S = 3600.0
 
 
@@ -57,13 +61,15 @@ class Workers:
         *,
         broker: Broker,
         database: Database,
+        relay: Relay,
         webhooks: Sequence[WebhookSettings],
         shards: int,
         policy: Policy,
+        certificates: CertificateSettings,
         reactor: Any,
         name: str,
     ) -> None:
-        """Raises ValueError for a worker or a webhook that cannot be."""
+        """Raises ValueError for a worker, a webhook or an authority that cannot be."""
         self.name = name
         self._settings = settings
         self._broker = broker
@@ -72,7 +78,9 @@ class Workers:
         self._shards = shards
         self._policy = policy
         self._reactor = reactor
-        self._relay = Relay(broker, database, reactor)
+        self._relay = relay
+        self._certificates = certificates
+        self._signing: Signing | None = None
         self._chores: list[Chore] = []
         self._shard_loops: list[Worker] = []
         self._consumers: list[Worker] = []
@@ -109,6 +117,8 @@ class Workers:
 
         Whoever makes notifications stops first: the in-process broker confirms one when its consumers have acked.
         """
+        if self._signing is not None:
+            self._signing.stop()
         await _together(*self._chores, *self._shard_loops)
         await self._relay.finish()
         await _together(*self._consumers)
@@ -123,7 +133,15 @@ class Workers:
             self._shard_loops.append(self._loop(queue, work))
         self._add_chore("outbox sweep", self._relay.sweep, SWEEP_OUTBOX_S)
         self._add_chore("sweep of silent gateways", self._sweep_gateways, SWEEP_GATEWAYS_S)
+        self._add_chore("sweep of commands", self._sweep_commands, SWEEP_COMMANDS_S)
+        self._add_signing()
         self._add_chore("maintenance of the database", self._maintain, MAINTAIN_S)
+
+    def _add_signing(self) -> None:
+        sign = make_signer(self._certificates, reactor=self._reactor, now=self._now)
+        if sign is not None:
+            self._signing = Signing(sign, self._certificates, database=self._database, relay=self._relay, now=self._now)
+            self._add_chore("signing of certificates", self._signing.sign_due, SIGN_S)
 
     def _add_charging_events(self) -> None:
         self._consumers.append(self._loop(topology.CHARGING_EVENTS, SummaryWork(self._database)))
@@ -161,6 +179,14 @@ class Workers:
             lambda uow: disconnect_silent_gateways(uow, now), name="sweep of silent gateways"
         )
         self._relay.publish(rows)
+
+    async def _sweep_commands(self) -> None:
+        looked_at = COMMANDS_AT_ONCE
+        while looked_at == COMMANDS_AT_ONCE:
+            looked_at, rows = await self._database.transact(
+                partial(sweep_commands, now=self._now(), limit=COMMANDS_AT_ONCE), name="sweep of commands"
+            )
+            self._relay.publish(rows)
 
     async def _maintain(self) -> None:
         await self._database.maintain(self._now(), self._settings.retention_days)

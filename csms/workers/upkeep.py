@@ -11,7 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from csms.coroutines import spawn
+from csms.domain import command_life
 from csms.domain.availability import disconnect_dead
+from csms.domain.commands import to_publish
+from csms.domain.handling import Notes
+from csms.domain.identifiers import new_id
 from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.ports import BrokerError, DatabaseError
 from csms.workers.pauses import Stop
@@ -60,3 +64,10 @@ def disconnect_silent_gateways(uow: UnitOfWork, now: datetime) -> Sequence[Outbo
     dead = uow.gateways.silent_since(now - timedelta(seconds=GATEWAY_SILENT_S))
     notifications = disconnect_dead(uow, dead, now, reason="the gateway is silent")
     return uow.outbox.add(notifications) if notifications else ()
+
+
+def sweep_commands(uow: UnitOfWork, now: datetime, limit: int) -> tuple[int, Sequence[OutboxRow]]:
+    """Look after commands that do not get on: how many, and the outbox rows of what came of it."""
+    notes = Notes(new_id(int(now.timestamp() * 1000)), now)
+    looked_at = command_life.sweep(uow, now, notes, limit=limit)
+    return looked_at, to_publish(uow, notes)

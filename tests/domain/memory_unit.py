@@ -17,6 +17,7 @@ from csms.domain.model import (
     TransactionEventRecord,
 )
 from csms.domain.repositories import UnitOfWork
+from tests.domain.memory_commands import MemoryCommands
 
 T = TypeVar("T")
 
@@ -139,6 +140,7 @@ class MemoryUnit:
     chargers: MemoryChargers = field(default_factory=MemoryChargers)
     sessions: MemorySessions = field(default_factory=MemorySessions)
     id_tokens: MemoryTokens = field(default_factory=MemoryTokens)
+    commands: MemoryCommands = field(default_factory=MemoryCommands)
 
     def as_unit_of_work(self) -> UnitOfWork:
         return cast(UnitOfWork, self)

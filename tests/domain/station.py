@@ -69,7 +69,7 @@ class Station:
     def handle(self, action: str, payload: Mapping[str, Any]) -> Handled:
         """Let a message have its effect."""
         fault = None
-        if not action.startswith("Connection"):
+        if not action.startswith(("Connection", "Command")):
             fault = check_request(self.version, action, dict(payload))
             assert fault is None or action in NEVER_REFUSED, f"the gateway would refuse this: {fault}"
         self._sent += 1

@@ -6,7 +6,7 @@ import unittest
 
 from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, gateway_answer
 from csms.domain.handling import AnswerContext
-from csms.domain.messages import CONNECTION_CLOSED, CONNECTION_OPENED
+from csms.domain.messages import COMMAND_RESULT, COMMAND_SENT, CONNECTION_CLOSED, CONNECTION_OPENED
 from csms.domain.model import Registration
 from csms.ocpp.directions import Direction, direction
 from csms.ocpp.errors import ErrorCode
@@ -14,6 +14,7 @@ from csms.ocpp.schemas import actions, check_response
 from csms.ocpp.versions import Version
 from tests.domain.station import NOON, Station, card
 
+FROM_GATEWAYS = (CONNECTION_OPENED, CONNECTION_CLOSED, COMMAND_SENT, COMMAND_RESULT)
 BY_GATEWAY = (AnsweredBy.GATEWAY, AnsweredBy.GATEWAY_MEMORY)
 FROM_CHARGER = [
     (version, action)
@@ -25,7 +26,7 @@ FROM_CHARGER = [
 
 class TheTable(unittest.TestCase):
     def test_it_holds_every_action_that_a_charger_may_send_and_no_other(self) -> None:
-        ours = {key for key in ACTIONS if key[1] not in (CONNECTION_OPENED, CONNECTION_CLOSED)}
+        ours = {key for key in ACTIONS if key[1] not in FROM_GATEWAYS}
         self.assertEqual(ours, {(version.value, action) for version, action in FROM_CHARGER})
 
     def test_each_gateway_answer_fits_its_response_schema(self) -> None:

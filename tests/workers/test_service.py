@@ -31,6 +31,7 @@ from csms.domain.topology import (
 )
 from csms.ports import Broker, DeadLetter, Delivery
 from csms.workers import ocpp, relay, service
+from csms.workers.relay import Relay
 from csms.workers.rollup import hour_of
 from csms.workers.service import Workers
 from tests.servers import drop_vhost, rabbitmq_url
@@ -100,6 +101,7 @@ class InstallationCase(TestCase):
             WorkerSettings(batch_size=batch_size, prefetch=40, retry_max_s=0.2, run=run),
             broker=broker or self.broker,
             database=self.database,
+            relay=Relay(broker or self.broker, self.database, reactor),
             webhooks=self.webhooks,
             shards=SHARDS,
             policy=Policy(accept_unknown_tokens=True),
