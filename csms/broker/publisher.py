@@ -10,7 +10,6 @@ from collections import deque
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python.failure import Failure
 
 from csms.broker.wire import Channel, Received
 from csms.ports import BrokerError, Message, PublishTimeout, Unroutable
@@ -21,17 +20,17 @@ MAX_MESSAGES = 50_000
 MAX_BYTES = 256 * 1024 * 1024
 SWEEP_S = 0.1
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, int]
+"""Exchange, routing key, message id, and a number that tells twins apart which are on their way together."""
 
 
 class Outgoing:
     """A message that somebody waits for."""
 
-    __slots__ = ("deadline", "deferred", "exchange", "mandatory", "message", "returned", "routing_key")
+    __slots__ = ("deadline", "deferred", "key", "mandatory", "message", "returned")
 
-    def __init__(self, exchange: str, routing_key: str, message: Message, mandatory: bool, deadline: float) -> None:
-        self.exchange = exchange
-        self.routing_key = routing_key
+    def __init__(self, key: Key, message: Message, mandatory: bool, deadline: float) -> None:
+        self.key = key
         self.message = message
         self.mandatory = mandatory
         self.deadline = deadline
@@ -50,6 +49,7 @@ class Publisher:
         self._channel: Channel | None = None
         self._blocked = False
         self._outgoing: dict[Key, Outgoing] = {}
+        self._most_twins = 0
         self._bytes = 0
         self._unsent: deque[Outgoing] = deque()
         self._refused: list[Outgoing] = []
@@ -63,17 +63,12 @@ class Publisher:
     def publish(
         self, exchange: str, routing_key: str, message: Message, *, deadline_s: float, mandatory: bool
     ) -> Deferred[None]:
-        """Take ``message``; fires when it is confirmed, fails with PublishTimeout or Unroutable.
-
-        The same message to the same address while the first is on its way is sent once and settled together.
-        """
-        key = (exchange, routing_key, message.message_id)
-        deadline = self._clock.seconds() + deadline_s
-        known = self._outgoing.get(key)
-        if known is not None and known.deferred is not None:
-            known.deadline = max(known.deadline, deadline)
-            return _follow(known.deferred)
-        outgoing = Outgoing(exchange, routing_key, message, mandatory, deadline)
+        """Take ``message``; fires when it is confirmed, fails with PublishTimeout or Unroutable."""
+        key = (exchange, routing_key, message.message_id, 0)
+        while key in self._outgoing:
+            key = (*key[:3], key[3] + 1)
+            self._most_twins = max(self._most_twins, key[3])
+        outgoing = Outgoing(key, message, mandatory, self._clock.seconds() + deadline_s)
         deferred = outgoing.deferred
         assert deferred is not None
         if self._closed:
@@ -121,7 +116,7 @@ class Publisher:
         """The broker has this publish (``multiple``: and all before) safe."""
         for outgoing in self._off_wire(tag, multiple):
             if outgoing.returned:
-                self._settle(outgoing, Unroutable(f"no queue takes {outgoing.exchange} {outgoing.routing_key}"))
+                self._settle(outgoing, Unroutable(f"no queue takes {outgoing.key[0]} {outgoing.key[1]}"))
             else:
                 self._settle(outgoing, None)
         self._pump()
@@ -132,9 +127,11 @@ class Publisher:
 
     def returned(self, exchange: str, routing_key: str, message_id: str) -> None:
         """No queue took this one; the confirm that follows only says that it is settled."""
-        outgoing = self._outgoing.get((exchange, routing_key, message_id))
-        if outgoing is not None:
-            outgoing.returned = True
+        for twin in range(self._most_twins + 1):
+            outgoing = self._outgoing.get((exchange, routing_key, message_id, twin))
+            if outgoing is not None and not outgoing.returned:
+                outgoing.returned = True
+                return
 
     def received(self, received: Received) -> None:
         """Nothing is consumed on a publisher's channel."""
@@ -168,7 +165,7 @@ class Publisher:
 
     def _send(self, channel: Channel, outgoing: Outgoing) -> None:
         try:
-            channel.publish(outgoing.exchange, outgoing.routing_key, outgoing.message, mandatory=outgoing.mandatory)
+            channel.publish(outgoing.key[0], outgoing.key[1], outgoing.message, mandatory=outgoing.mandatory)
         except ValueError as error:
             self._settle(outgoing, BrokerError(f"cannot be sent: {error}"))
             return
@@ -193,9 +190,8 @@ class Publisher:
         deferred, outgoing.deferred = outgoing.deferred, None
         if deferred is None:
             return
-        message = outgoing.message
-        del self._outgoing[outgoing.exchange, outgoing.routing_key, message.message_id]
-        self._bytes -= len(message.body)
+        del self._outgoing[outgoing.key]
+        self._bytes -= len(outgoing.message.body)
         if error is None:
             deferred.callback(None)
         else:
@@ -214,18 +210,3 @@ class Publisher:
         for outgoing in [outgoing for outgoing in self._outgoing.values() if outgoing.deadline <= now]:
             self._settle(outgoing, PublishTimeout(f"no confirm from the broker for {outgoing.message.message_id}"))
         self._pump()
-
-
-def _follow(first: Deferred[None]) -> Deferred[None]:
-    """A Deferred with the same outcome as ``first``."""
-    second: Deferred[None] = Deferred()
-
-    def succeeded(_: None) -> None:
-        second.callback(None)
-
-    def failed(failure: Failure) -> Failure:
-        second.errback(failure)
-        return failure
-
-    first.addCallbacks(succeeded, failed)
-    return second

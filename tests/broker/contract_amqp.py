@@ -191,15 +191,6 @@ class AmqpContract(BrokerContract):
         await first.stop()
         await second.when_up()
 
-    async def test_the_same_message_twice_on_its_way_is_one(self) -> None:
-        broker = await self.started()
-        inbox = Inbox()
-        await broker.consume(QUEUE, inbox, prefetch=10)
-        twice = [*self.publish(broker, ["m1"]), *self.publish(broker, ["m1"]), *self.publish(broker, ["m2"])]
-        self.assertEqual(await outcomes(twice), [None] * 3)
-        await inbox.has_ids(["m2"])
-        self.assertEqual(inbox.ids, ["m1", "m2"])
-
     async def test_what_amqp_cannot_carry_fails_alone(self) -> None:
         broker = await self.started()
         fine = self.publish(broker, ["m1"])

@@ -114,6 +114,14 @@ class BrokerContract(TestCase):
             expected.append(Unroutable if astray else None)
         self.assertEqual(await outcomes(published), expected)
 
+    async def test_a_message_published_twice_arrives_twice(self) -> None:
+        broker = await self.started()
+        inbox = Inbox()
+        await broker.consume(QUEUE, inbox, prefetch=10)
+        self.assertEqual(await outcomes(self.publish(broker, ["m1", "m1", "m2"])), [None] * 3)
+        await inbox.has(3)
+        self.assertEqual(inbox.ids, ["m1", "m1", "m2"])
+
     async def test_a_message_nobody_has_to_take_may_go_nowhere(self) -> None:
         broker = await self.started()
         reply = message("m1", persistent=False)

@@ -157,15 +157,16 @@ class PublisherKeeps(SynchronousTestCase):
         self.publisher.confirmed(1, multiple=False)
         self.successResultOf(sent)
 
-    def test_the_same_message_is_settled_together_by_the_later_deadline(self) -> None:
+    def test_the_same_message_twice_on_its_way_is_two_publishes(self) -> None:
         paper = self.attach()
-        first, second = self.publish("m0", deadline_s=0.2), self.publish("m0", deadline_s=3.0)
-        self.clock.pump([0.1] * 10)
-        self.assertEqual(paper.sent, ["m0"])
+        sent = [self.publish("m0") for _ in range(3)]
+        self.assertEqual(paper.sent, ["m0"] * 3)
         self.publisher.returned("e", "k", "m0")
-        self.publisher.confirmed(1, multiple=False)
-        self.failureResultOf(first, Unroutable)
-        self.failureResultOf(second, Unroutable)
+        self.publisher.returned("e", "k", "m0")
+        self.publisher.confirmed(3, multiple=True)
+        self.failureResultOf(sent[0], Unroutable)
+        self.failureResultOf(sent[1], Unroutable)
+        self.successResultOf(sent[2])
 
     def test_when_empty_waits_for_the_last_one(self) -> None:
         self.attach()
