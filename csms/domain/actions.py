@@ -21,7 +21,7 @@ from csms.domain.availability import (
 )
 from csms.domain.command_life import command_result, command_sent, release
 from csms.domain.data_transfer import data_transfer
-from csms.domain.diagnostics import diagnostics_status, firmware_status, notify_event, security_event
+from csms.domain.diagnostics import diagnostics_status, firmware_status, log_status, notify_event, security_event
 from csms.domain.handling import AnswerContext, Call, GatewayAnswer, Handled, Handler, Notes, Policy
 from csms.domain.messages import COMMAND_RESULT, COMMAND_SENT, CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage
 from csms.domain.metering import meter_values_2, meter_values_16
@@ -123,7 +123,7 @@ _EVERY_VERSION = _FROM_GATEWAYS | {
     "Heartbeat": Action(AnsweredBy.GATEWAY_MEMORY, current_time, heartbeat),
     "DataTransfer": _decision(data_transfer),
     "FirmwareStatusNotification": _fact(firmware_status),
-    "LogStatusNotification": _fact(diagnostics_status),
+    "LogStatusNotification": _fact(log_status),
     "SecurityEventNotification": _fact(security_event),
     "SignCertificate": _decision(not_supported),
 }

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from csms.domain.availability_wishes import availability_connector_reported
 from csms.domain.handling import Call, Handled
 from csms.domain.messages import Notification, NotificationType
 from csms.domain.model import Charger
 from csms.domain.payloads import MAX_CONNECTOR_ID, MAX_EVSE_ID, integer, text
 from csms.domain.repositories import UnitOfWork
+from csms.domain.reservations import reservation_connector_reported
 from csms.domain.times import device_time
 
 SEEN_STEP = timedelta(seconds=30)
@@ -153,6 +155,8 @@ def report(call: Call, reported: Reported) -> None:
             errorCode=reported.error_code or None,
             info=reported.info or None,
         )
+        reservation_connector_reported(call, reported.evse_id, previous_status, reported.status)
+    availability_connector_reported(call, connector)
     new_error = reported.error_code not in ("", NO_ERROR) and reported.error_code != previous_error
     # 2.x has no error codes here: being faulted is the error.
     new_fault = not reported.error_code and reported.status == FAULTED != previous_status

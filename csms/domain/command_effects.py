@@ -8,11 +8,74 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from csms.domain.availability_wishes import availability_answered_2, availability_answered_16
 from csms.domain.commands import CommandCall
+from csms.domain.configuration import configuration_changed, configuration_reported, configuration_wanted
+from csms.domain.installed_certificates import (
+    certificate_deleted,
+    certificate_installed,
+    certificate_signed,
+    certificates_reported,
+)
+from csms.domain.jobs import (
+    diagnostics_answered,
+    firmware_update_answered,
+    log_answered,
+    signed_firmware_update_answered,
+)
+from csms.domain.local_lists import local_list_sent, local_list_version_reported
+from csms.domain.reservations import reservation_cancelled, reserved
+from csms.domain.smart_charging import composite_reported, profile_set, profiles_cleared, remote_start_answered
+from csms.ocpp.versions import Version
 
 Effect = Callable[[CommandCall], None]
 
-RESULTS: Mapping[tuple[str, str], Effect] = {}
+
+def answer_only(_: CommandCall) -> None:
+    """The answer is kept with the command. What the charger does then, it tells by messages of its own."""
+
+
+_V16: Mapping[str, Effect] = {
+    "CancelReservation": reservation_cancelled,
+    "CertificateSigned": certificate_signed,
+    "ChangeAvailability": availability_answered_16,
+    "ChangeConfiguration": configuration_changed,
+    "ClearCache": answer_only,
+    "ClearChargingProfile": profiles_cleared,
+    "DataTransfer": answer_only,
+    "DeleteCertificate": certificate_deleted,
+    "ExtendedTriggerMessage": answer_only,
+    "GetCompositeSchedule": composite_reported,
+    "GetConfiguration": configuration_reported,
+    "GetDiagnostics": diagnostics_answered,
+    "GetInstalledCertificateIds": certificates_reported,
+    "GetLocalListVersion": local_list_version_reported,
+    "GetLog": log_answered,
+    "InstallCertificate": certificate_installed,
+    "RemoteStartTransaction": remote_start_answered,
+    "RemoteStopTransaction": answer_only,
+    "ReserveNow": reserved,
+    "Reset": answer_only,
+    "SendLocalList": local_list_sent,
+    "SetChargingProfile": profile_set,
+    "SignedUpdateFirmware": signed_firmware_update_answered,
+    "TriggerMessage": answer_only,
+    "UnlockConnector": answer_only,
+    "UpdateFirmware": firmware_update_answered,
+}
+_V2: Mapping[str, Effect] = {
+    "ChangeAvailability": availability_answered_2,
+    "GetLog": log_answered,
+    "UpdateFirmware": signed_firmware_update_answered,
+}
+
+RESULTS: Mapping[tuple[str, str], Effect] = {
+    (version.value, action): effect
+    for version, table in ((Version.V16, _V16), (Version.V201, _V2), (Version.V21, _V2))
+    for action, effect in table.items()
+}
 """By version ("1.6") and action: called once with the charger's CALLRESULT."""
-REQUESTS: Mapping[tuple[str, str], Effect] = {}
+REQUESTS: Mapping[tuple[str, str], Effect] = {
+    (Version.V16.value, "ChangeConfiguration"): configuration_wanted,
+}
 """Called once when the command is stored, where something must be noted then; ``response`` is empty."""

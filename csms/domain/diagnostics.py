@@ -9,10 +9,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from csms.domain.availability import Reported, report
+from csms.domain.device_records import JobKind, SecurityEvent
 from csms.domain.handling import Call, Handled
+from csms.domain.jobs import job_status
 from csms.domain.messages import NotificationType
 from csms.domain.payloads import evse_of, integer, mapping, mappings, text
 from csms.domain.times import device_time
+from csms.ocpp.versions import Version
+
+CRITICAL_EVENTS = frozenset(
+    {
+        *("FirmwareUpdated", "SettingSystemTime", "StartupOfTheDevice", "ResetOrReboot", "SecurityLogWasCleared"),
+        *("MemoryExhaustion", "TamperDetectionActivated"),
+    }
+)
+"""By the list of security events in the Security Whitepaper; 2.x calls these critical, too."""
+CRITICAL_EVENTS_2 = CRITICAL_EVENTS | {"InvalidFirmwareSignature", "MaintenanceLoginAccepted", "MaintenanceLoginFailed"}
+"""By the appendix of 2.x."""
 
 
 def firmware_status(call: Call) -> Handled:
@@ -26,11 +39,21 @@ def firmware_status(call: Call) -> Handled:
             previousStatus=previous or None,
             requestId=integer(call.payload, "requestId"),
         )
+    job_status(call, JobKind.FIRMWARE)
     return call.done()
 
 
 def diagnostics_status(call: Call) -> Handled:
-    """DiagnosticsStatusNotification of 1.6, LogStatusNotification of all versions."""
+    """DiagnosticsStatusNotification of 1.6."""
+    return _upload_status(call, JobKind.DIAGNOSTICS)
+
+
+def log_status(call: Call) -> Handled:
+    """LogStatusNotification of all versions."""
+    return _upload_status(call, JobKind.LOG)
+
+
+def _upload_status(call: Call, kind: JobKind) -> Handled:
     status, previous = text(call.payload, "status", 40), call.charger.diagnostics_status
     if status and status != previous:
         call.charger.diagnostics_status = status
@@ -40,16 +63,29 @@ def diagnostics_status(call: Call) -> Handled:
             previousStatus=previous or None,
             requestId=integer(call.payload, "requestId"),
         )
+    job_status(call, kind)
     return call.done()
 
 
 def security_event(call: Call) -> Handled:
-    """SecurityEventNotification (1.6 Security Whitepaper section 5, 2.x A04)."""
+    """SecurityEventNotification (1.6 Security Whitepaper section 5, 2.x A04): kept for good."""
+    critical = CRITICAL_EVENTS if call.message.ocpp_version == Version.V16.value else CRITICAL_EVENTS_2
+    event = SecurityEvent(
+        charger_id=call.charger.id,
+        message_id=call.message.message_id,
+        type=text(call.payload, "type", 50),
+        tech_info=text(call.payload, "techInfo", 255),
+        critical=text(call.payload, "type", 50) in critical,
+        occurred_at=device_time(call.payload.get("timestamp"), call.received_at).at,
+        received_at=call.received_at,
+    )
+    call.uow.devices.security_events.append(event)
     call.tell(
         NotificationType.SECURITY_EVENT,
-        event=text(call.payload, "type", 50),
-        info=text(call.payload, "techInfo", 255) or None,
-        occurredAt=device_time(call.payload.get("timestamp"), call.received_at).at,
+        event=event.type,
+        info=event.tech_info or None,
+        critical=event.critical,
+        occurredAt=event.occurred_at,
     )
     return call.done()
 

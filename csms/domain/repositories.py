@@ -27,6 +27,7 @@ from csms.domain.model import (
     TransactionEventRecord,
 )
 from csms.domain.repositories_commands import Commands
+from csms.domain.repositories_devices import Devices
 
 
 class Chargers(Protocol):
@@ -251,6 +252,8 @@ class UnitOfWork(Protocol):
 
     @property
     def chargers(self) -> Chargers: ...
+    @property
+    def devices(self) -> Devices: ...
     @property
     def sessions(self) -> Sessions: ...
     @property

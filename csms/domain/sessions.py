@@ -15,7 +15,9 @@ from csms.domain.energy import apply_readings, end_meter
 from csms.domain.handling import Call
 from csms.domain.messages import NotificationType
 from csms.domain.model import Flag, Session, SessionState
+from csms.domain.reservations import reservation_used
 from csms.domain.samples import Place, Reading
+from csms.domain.smart_charging import transaction_began, transaction_ended
 
 MAX_ACTIVE = 200
 """Sessions that one charger may have running at once; beyond it the oldest is superseded."""
@@ -33,6 +35,9 @@ def begin(call: Call, session: Session, presented: Presented | None) -> Decision
     if newer:
         # History that came late, from the charger's queue.
         _supersede(call, session, by=newer[0])
+    else:
+        transaction_began(call, session)
+    reservation_used(call, session)
     return decision
 
 
@@ -78,6 +83,7 @@ def end(call: Call, session: Session, *, at: datetime, reason: str, meter_stop_w
     session.stop_reason = reason
     session.charging_state = ""
     end_meter(session, meter_stop_wh)
+    transaction_ended(call, session)
     if late:
         session.flags.add(Flag.LATE_EVENT)
     call.tell(NotificationType.CHARGING_UPDATED if late else NotificationType.CHARGING_STOPPED, **told(session))
@@ -164,4 +170,5 @@ def _supersede(call: Call, session: Session, *, by: Session) -> None:
     session.stopped_at = max(session.started_at, by.started_at)
     session.charging_state = ""
     end_meter(session, None)
+    transaction_ended(call, session)
     call.tell(NotificationType.CHARGING_STOPPED, **told(session))

@@ -14,6 +14,7 @@ from csms.domain.transactions16 import looked_up
 _TOKEN_FIELDS = ("idTag", "idToken")
 _STARTS = frozenset({"StartTransaction", "StopTransaction"})
 _CONNECTORS = frozenset({"StatusNotification", "ConnectionClosed"})
+_BOUNDS = ("Started", "Ended")
 
 
 class Mentions:
@@ -23,6 +24,9 @@ class Mentions:
         self.charger_ids: set[int] = set()
         self.with_sessions: set[int] = set()
         self.with_connectors: set[int] = set()
+        self.with_status: set[int] = set()
+        self.with_bounds: set[int] = set()
+        """Chargers with a transaction that begins or ends."""
         self.tokens: set[str] = set()
         self.transactions: set[tuple[int, str]] = set()
         self.start_keys: set[tuple[int, str]] = set()
@@ -36,6 +40,10 @@ class Mentions:
         self.charger_ids.add(charger_id)
         if message.message_type in _CONNECTORS:
             self.with_connectors.add(charger_id)
+        if message.message_type == "StatusNotification":
+            self.with_status.add(charger_id)
+        if message.message_type in _STARTS or payload.get("eventType") in _BOUNDS:
+            self.with_bounds.add(charger_id)
         for name in _TOKEN_FIELDS:
             token = _text(payload.get(name), "idToken")
             if token:

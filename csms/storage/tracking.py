@@ -111,9 +111,10 @@ class Tracked(Generic[R]):
         return record
 
     def forget(self, record_id: int) -> None:
-        """The row was deleted."""
+        """The row was deleted, or is not wanted any more before it was written."""
         self._records.pop(record_id, None)
-        self._rows.pop(record_id, None)
+        if self._rows.pop(record_id, None) is None and record_id in self._new:
+            self._new.remove(record_id)
 
     def flush(self) -> None:
         """Write what is new and what changed: at most one INSERT and one UPDATE."""

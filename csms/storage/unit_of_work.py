@@ -14,6 +14,7 @@ from csms.storage.analytics import SqlAnalytics, SqlConsumed
 from csms.storage.chargers import SqlChargers
 from csms.storage.cluster import SqlGateways, SqlShards
 from csms.storage.commands import SqlCommands
+from csms.storage.devices import SqlDevices
 from csms.storage.letters import SqlLetters
 from csms.storage.log import SqlMessageLog
 from csms.storage.mentions import Mentions
@@ -25,7 +26,7 @@ from csms.storage.tokens import SqlIdTokens
 from csms.storage.web import SqlWebAccess
 
 # Parents before children, and always in this order, so that transactions do not wait for each other in a circle.
-_FLUSHED = ("chargers", "id_tokens", "sessions", "analytics", "commands", "log", "outbox")
+_FLUSHED = ("chargers", "devices", "id_tokens", "sessions", "analytics", "commands", "log", "outbox")
 _NOTIFICATIONS_PER_MESSAGE = 1.5
 
 
@@ -38,6 +39,10 @@ class SqlUnitOfWork:
     @cached_property
     def chargers(self) -> SqlChargers:
         return SqlChargers(self._sql)
+
+    @cached_property
+    def devices(self) -> SqlDevices:
+        return SqlDevices(self._sql)
 
     @cached_property
     def sessions(self) -> SqlSessions:
@@ -89,6 +94,7 @@ class SqlUnitOfWork:
             return
         mentions = Mentions(messages)
         self.chargers.load(mentions.charger_ids, mentions.with_connectors)
+        self.devices.load(with_status=mentions.with_status, with_bounds=mentions.with_bounds)
         if mentions.tokens:
             self.id_tokens.load(mentions.tokens)
         if mentions.with_sessions or mentions.tokens:

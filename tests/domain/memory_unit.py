@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar, cast
+from datetime import datetime
+from itertools import count
+from typing import Generic, Protocol, TypeVar, cast
 
+from csms.domain.device_records import (
+    ChargingProfile,
+    CompositeSchedule,
+    ConfigurationKey,
+    InstalledCertificate,
+    Job,
+    JobState,
+    LocalList,
+    LocalListEntry,
+    Reservation,
+    ReservationState,
+    SecurityEvent,
+    WantedAvailability,
+)
 from csms.domain.model import (
     Charger,
     Connector,
@@ -57,6 +73,13 @@ class MemoryChargers:
         return self.places.setdefault(
             place, Connector(charger_id=charger_id, evse_id=evse_id, connector_id=connector_id)
         )
+
+    def connectors(self, charger_ids: Iterable[int]) -> Sequence[Connector]:
+        wanted = set(charger_ids)
+        return [connector for place, connector in sorted(self.places.items()) if place[0] in wanted]
+
+    def device_ids(self, charger_ids: Iterable[int]) -> Mapping[int, str]:
+        return {one: self.by_id[one].device_id for one in charger_ids if one in self.by_id}
 
     def connected_through(self, gateway: str) -> Sequence[Charger]:
         return [charger for charger in self.by_id.values() if charger.connected and charger.gateway == gateway]
@@ -133,6 +156,65 @@ class MemoryTokens:
         return self.by_token.setdefault(token.token.casefold(), token)
 
 
+class Owned(Protocol):
+    id: int
+    charger_id: int
+
+
+R = TypeVar("R", bound=Owned)
+
+
+def _always(_: object) -> bool:
+    return True
+
+
+def _goes_on(job: Job) -> bool:
+    return job.state in (JobState.ACCEPTED, JobState.RUNNING, JobState.FAILED)
+
+
+@dataclass
+class MemoryRecords(Generic[R]):
+    in_force: Callable[[R], bool] = _always
+    rows: dict[int, R] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def of(self, charger_id: int) -> Sequence[R]:
+        return [row for row in self.rows.values() if row.charger_id == charger_id and self.in_force(row)]
+
+    def add(self, record: R) -> R:
+        record.id = next(self.numbers)
+        self.rows[record.id] = record
+        return record
+
+    def remove(self, record: R) -> None:
+        del self.rows[record.id]
+
+    def page(self, *, charger_id: int | None = None, before_id: int = 0, limit: int = 100) -> Sequence[R]:
+        rows = [row for row in reversed(self.rows.values()) if charger_id in (None, row.charger_id)]
+        return [row for row in rows if before_id == 0 or row.id < before_id][:limit]
+
+
+class MemoryReservations(MemoryRecords[Reservation]):
+    def overdue(self, now: datetime, *, limit: int) -> Sequence[Reservation]:
+        return [row for row in self.rows.values() if self.in_force(row) and row.expires_at <= now][:limit]
+
+
+@dataclass
+class MemoryDevices:
+    configuration: MemoryRecords[ConfigurationKey] = field(default_factory=MemoryRecords)
+    local_lists: MemoryRecords[LocalList] = field(default_factory=MemoryRecords)
+    local_list_entries: MemoryRecords[LocalListEntry] = field(default_factory=MemoryRecords)
+    reservations: MemoryReservations = field(
+        default_factory=lambda: MemoryReservations(lambda row: row.state is ReservationState.ACTIVE)
+    )
+    charging_profiles: MemoryRecords[ChargingProfile] = field(default_factory=MemoryRecords)
+    composite_schedules: MemoryRecords[CompositeSchedule] = field(default_factory=MemoryRecords)
+    jobs: MemoryRecords[Job] = field(default_factory=lambda: MemoryRecords(_goes_on))
+    certificates: MemoryRecords[InstalledCertificate] = field(default_factory=MemoryRecords)
+    availability: MemoryRecords[WantedAvailability] = field(default_factory=MemoryRecords)
+    security_events: list[SecurityEvent] = field(default_factory=list)
+
+
 @dataclass
 class MemoryUnit:
     """One for all of a test: nothing is ever rolled back."""
@@ -141,6 +223,7 @@ class MemoryUnit:
     sessions: MemorySessions = field(default_factory=MemorySessions)
     id_tokens: MemoryTokens = field(default_factory=MemoryTokens)
     commands: MemoryCommands = field(default_factory=MemoryCommands)
+    devices: MemoryDevices = field(default_factory=MemoryDevices)
 
     def as_unit_of_work(self) -> UnitOfWork:
         return cast(UnitOfWork, self)
