@@ -56,6 +56,13 @@ ANSWER_FAULTS = Counter(
     "csms_answer_faults", "Answers of ours that broke their schema: each is a bug.", registry=REGISTRY
 )
 
+COMMANDS = Counter(
+    "csms_commands",
+    "Commands to chargers, by action and what became of them at the gateway; dropped: not to be sent any more.",
+    ["action", "outcome"],
+    registry=REGISTRY,
+)
+
 # --- browsers -------------------------------------------------------------------------------------------------------
 
 BROWSERS = Gauge("csms_browsers", "Browser WebSockets open in this process.", registry=REGISTRY)

@@ -6,7 +6,14 @@ from typing import Any
 
 from csms.domain import topology
 from csms.domain.identifiers import new_id
-from csms.domain.messages import CONNECTION_CLOSED, CONNECTION_OPENED, ChargerMessage
+from csms.domain.messages import (
+    COMMAND_RESULT,
+    COMMAND_SENT,
+    CONNECTION_CLOSED,
+    CONNECTION_OPENED,
+    ChargerMessage,
+    CommandOrder,
+)
 from csms.gateway.admission import Identity
 from csms.gateway.clock import utc
 from csms.gateway.upstream import Upstream
@@ -59,6 +66,22 @@ class Outlet:
         """Tell of its end, however long it takes: nobody else notes that a charger of a living gateway is gone."""
         message = self._message(self.new_id(self._upstream.clock.seconds()), CONNECTION_CLOSED, payload)
         await self._upstream.publish_surely(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
+
+    async def command_sent(self, order: CommandOrder, text: str) -> None:
+        """Tell that ``text`` is about to be written to the socket. Done when the broker has confirmed."""
+        message = self._of_command(order, COMMAND_SENT, {}, text)
+        await self._upstream.publish(message, topology.result_key(order.action), shard=self._shard)
+
+    async def command_result(self, order: CommandOrder, outcome: dict[str, Any], raw: str) -> None:
+        """Tell what came of a command, however long it takes."""
+        message = self._of_command(order, COMMAND_RESULT, outcome, raw)
+        await self._upstream.publish_surely(message, topology.result_key(order.action), shard=self._shard)
+
+    def _of_command(self, order: CommandOrder, kind: str, fields: dict[str, Any], raw: str) -> ChargerMessage:
+        payload = {"commandId": order.command_id, "action": order.action, **fields}
+        message_id = self.new_id(self._upstream.clock.seconds())
+        fault = str(fields.get("fault") or fields.get("errorCode") or "")
+        return self._message(message_id, kind, payload, raw_data=raw, unique_id=order.command_id, fault=fault)
 
     def _message(
         self, message_id: str, kind: str, payload: dict[str, Any], *, raw_data: str = "", **fields: Any

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
-from csms.domain.messages import Takeover, encode
+from csms.domain.messages import CommandOrder, Takeover, encode
 from csms.gateway.clock import Clock, utc
 from csms.ports import Broker, BrokerError, Message
 
@@ -35,6 +35,10 @@ class Held(Protocol):
 
     def displaced(self) -> None:
         """The charger has a newer connection: close."""
+        ...
+
+    def command(self, order: CommandOrder) -> None:
+        """Send this to the charger when it is its turn."""
         ...
 
 
@@ -75,6 +79,12 @@ class Registry:
         holder = self._holders.get(takeover.device_id)
         if holder is not None and holder.connection_id < takeover.connection_id:
             self._displace(holder)
+
+    def command(self, order: CommandOrder) -> None:
+        """Hand a command to its charger's connection. If that has just ended, the worker will route it anew."""
+        holder = self._holders.get(order.device_id)
+        if holder is not None:
+            holder.command(order)
 
     def _displace(self, connection: Held) -> None:
         young = self._clock.seconds() - connection.opened_at <= YOUNG_S

@@ -26,21 +26,25 @@ from csms import metrics
 from csms.coroutines import spawn
 from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, gateway_answer
 from csms.domain.handling import AnswerContext
-from csms.domain.messages import Reply
+from csms.domain.messages import CommandOrder, Reply
 from csms.gateway.admission import Identity
 from csms.gateway.clock import utc
+from csms.gateway.commands import CommandLine
 from csms.gateway.outlet import Outlet
 from csms.gateway.upstream import Upstream
 from csms.ocpp.connection import Connection
 from csms.ocpp.errors import ErrorCode
 from csms.ocpp.events import (
     AnswerRefused,
+    CallLost,
     CallReceived,
+    ErrorReceived,
     Event,
     Flooded,
     Ignored,
     Refused,
     Replayed,
+    ResultReceived,
     SendReceived,
     SendText,
 )
@@ -83,6 +87,7 @@ class Relay:
 
     __slots__ = (
         "_awaited",
+        "_commands",
         "_ended",
         "_full",
         "_ocpp",
@@ -105,6 +110,7 @@ class Relay:
         """Id of the message whose decision is awaited."""
         self._full = False
         self._ended = False
+        self._commands: CommandLine | None = None
         self._ocpp = Connection(
             version,
             registration=Registration(identity.registration.value),
@@ -144,7 +150,12 @@ class Relay:
         if self._ended:
             return
         self._ended = True
-        self._ocpp.lost()
+        lost = self._ocpp.lost()
+        if self._commands is not None:
+            self._commands.end()
+            for event in lost:
+                if isinstance(event, CallLost):
+                    self._commands.heed(event)
         if self._awaited:
             self._upstream.replies.forget(self._awaited)
         self._upstream.registry.remove(self)
@@ -170,6 +181,18 @@ class Relay:
         if not self._ended:
             self.ended(code, reason)
             self._socket.close(code, reason)
+
+    def command(self, order: CommandOrder) -> None:
+        """Send a command to the charger when it is its turn."""
+        if self._ended:
+            return
+        if self._commands is None:
+            self._commands = CommandLine(self._upstream.desk, self, self._ocpp, self._outlet)
+        self._commands.add(order)
+
+    def write(self, text: str) -> None:
+        """A CALL of ours."""
+        self._socket.send_text(text)
 
     # --- events of the connection
 
@@ -216,6 +239,9 @@ class Relay:
             case AnswerRefused():
                 metrics.BAD_FRAMES.labels("answer_refused").inc()
                 self._debug("our answer {unique_id} was refused: {why}", event.unique_id, event.description)
+            case ResultReceived() | ErrorReceived():
+                if self._commands is not None:
+                    self._commands.heed(event)
             case Flooded():
                 self.close(POLICY_VIOLATION, "too many CALLs at once")
             case _:

@@ -26,11 +26,12 @@ from csms import metrics
 from csms.config.settings import GatewaySettings
 from csms.coroutines import spawn
 from csms.domain import topology
-from csms.domain.messages import BadMessage, Reply, Takeover, decode
+from csms.domain.messages import COMMAND, BadMessage, CommandOrder, Reply, Takeover, decode
 from csms.gateway.admission import Admission, Identity, Refusal
 from csms.gateway.charger import ChargerProtocol, Hold
 from csms.gateway.charger_factory import CLOSE_TIMEOUT_S, ChargerFactory
 from csms.gateway.clock import pause
+from csms.gateway.command_desk import Desk
 from csms.gateway.directory import Directory
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.liveness import BEAT_S, Liveness
@@ -70,8 +71,9 @@ class ChargerGateway:
         self.name = gateway_name(settings)
         self._queue = topology.gateway_queue(self.name)
         self._registry = Registry(broker, self._queue, reactor)
+        self._desk = Desk(database, reactor)
         self._upstream = Upstream(
-            settings, broker, self._registry, self._admission.registration, shards=shards, clock=reactor
+            settings, broker, self._registry, self._admission.registration, self._desk, shards=shards, clock=reactor
         )
         self._factory = ChargerFactory(settings, self, reactor)
         self._liveness = Liveness(database, self.name, reactor)
@@ -129,7 +131,7 @@ class ChargerGateway:
 
     async def stop(self) -> None:
         """Finish what was taken, close all sockets with 1001, tell so. Bounded by the deadlines of the settings."""
-        self._upstream.stopping = True
+        self._upstream.stopping = self._desk.stopping = True
         self._registry.binding = False
         port, self._port = self._port, None
         if port is not None:
@@ -200,6 +202,8 @@ class ChargerGateway:
         try:
             if message.type == TAKEOVER:
                 self._registry.take_over(decode(Takeover, message.body))
+            elif message.type == COMMAND:
+                self._registry.command(decode(CommandOrder, message.body))
             else:
                 self._upstream.replies.take(decode(Reply, message.body))
         except BadMessage as error:
@@ -223,6 +227,7 @@ class ChargerGateway:
         now = self._reactor.seconds()
         self._factory.sweep(now)
         self._upstream.replies.expire(now)
+        self._desk.sweep(now)
         if self._down_since is not None and now - self._down_since >= self._settings.publish_deadline_s:
             self._close_all(TRY_AGAIN_LATER, "try again later")
         interval_s, timeout_s = self._settings.ping_interval_s, self._settings.ping_timeout_s

@@ -10,6 +10,7 @@ from csms.domain import topology
 from csms.domain.messages import FORMAT_VERSION, ChargerMessage, encode
 from csms.domain.model import Registration
 from csms.gateway.clock import Clock, pause
+from csms.gateway.command_desk import Desk
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.registry import Registry
 from csms.gateway.replies import Replies
@@ -28,6 +29,7 @@ class Upstream:
         broker: Broker,
         registry: Registry,
         registration: Callable[[str], Awaitable[Registration | None]],
+        desk: Desk,
         *,
         shards: int,
         clock: Clock,
@@ -37,6 +39,7 @@ class Upstream:
         self.clock = clock
         self.registry = registry
         self.registration = registration
+        self.desk = desk
         self.replies = Replies(settings.answer_deadline_s)
         self.stopping = False
         """No further CALL is begun: what was not taken yet stays with the charger."""

@@ -21,8 +21,9 @@ from csms.domain import topology
 from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, handle
 from csms.domain.command_model import Command
 from csms.domain.handling import Handled, Policy
-from csms.domain.messages import ChargerMessage, Notification, Reply, decode, encode
+from csms.domain.messages import COMMAND_RESULT, COMMAND_SENT, ChargerMessage, Notification, Reply, decode, encode
 from csms.domain.model import LogEntry
+from csms.domain.payloads import text
 from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.ports import Broker, BrokerError, Database, Message
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
@@ -201,13 +202,20 @@ def _reply(message: ChargerMessage, stored: str) -> Reply:
     )
 
 
+def _action(message: ChargerMessage) -> str:
+    """What the message log is searched by: a command and its answer are found as their action."""
+    if message.message_type in (COMMAND_SENT, COMMAND_RESULT):
+        return text(message.payload, "action", 50) or message.message_type
+    return message.message_type
+
+
 def _log_entry(message: ChargerMessage, answer: str, error: str) -> LogEntry:
     return LogEntry(
         charger_id=message.charger_id,
         message_id=message.message_id,
         connection_id=message.connection_id,
         unique_id=message.unique_id,
-        action=message.message_type,
+        action=_action(message),
         ocpp_version=message.ocpp_version,
         gateway=message.gateway,
         received_at=message.timestamp,

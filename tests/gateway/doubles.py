@@ -15,6 +15,7 @@ from csms.domain.messages import ChargerMessage, Notification, Reply, decode, en
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
 from csms.ports import BrokerState, DatabaseUnavailable, Delivery, Message, PublishTimeout, Unroutable
+from tests.domain.memory_commands import MemoryCommands
 
 T = TypeVar("T")
 TIMEOUT_S = 8.0
@@ -28,6 +29,7 @@ class Rows:
         self.by_id: dict[str, Charger] = {}
         self.notifications: list[Notification] = []
         self.beats: list[tuple[str, datetime]] = []
+        self.commands = MemoryCommands()
         self.chargers = self.outbox = self.gateways = self
 
     def by_device_id(self, device_id: str) -> Charger | None:

@@ -1,0 +1,158 @@
+"""Commands to chargers: the bounded line before each charger, and the way of each command over the socket.
+
+::
+
+    CommandOrder --> line (by priority) --> claimed --> CommandSent confirmed --> written --> CommandResult
+                                     |             \\-> connection or broker gone: given back
+                                     +--> not ours to send (any more): dropped
+
+A command is claimed in the database before anything is written, and nobody can claim it twice: two gateways that both
+believe they hold the charger, or an order that comes twice, never write it twice. What a gateway has claimed and not
+answered for when it dies has an unknown outcome, and is never sent again.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from csms import metrics
+from csms.coroutines import spawn
+from csms.domain.command_model import CommandState
+from csms.domain.commands import MAX_OPEN
+from csms.domain.messages import CommandOrder
+from csms.gateway.command_desk import Desk
+from csms.gateway.outlet import Outlet
+from csms.ocpp import frames
+from csms.ocpp.connection import Connection
+from csms.ocpp.errors import LocalError
+from csms.ocpp.events import CallLost, CallTimedOut, ErrorReceived, ResultReceived
+from csms.ports import BrokerError
+
+QUEUE_FULL = "QueueFull"
+NOT_SENDABLE = "NotSendable"
+
+Outcome = ResultReceived | ErrorReceived | CallTimedOut | CallLost
+_read = msgspec.json.Decoder(dict[str, Any]).decode
+_log = Logger(namespace="csms.gateway")
+
+
+class Holder(Protocol):
+    """The connection that a line belongs to."""
+
+    device_id: str
+    connection_id: str
+
+    def write(self, text: str) -> None:
+        """Send a text frame."""
+        ...
+
+
+class CommandLine:
+    """The commands that wait for one connection: one at a time, by priority, then in the order of their arrival."""
+
+    def __init__(self, desk: Desk, holder: Holder, ocpp: Connection, outlet: Outlet) -> None:
+        self._desk = desk
+        self._holder = holder
+        self._ocpp = ocpp
+        self._outlet = outlet
+        self._waiting: list[tuple[int, int, CommandOrder]] = []
+        self._ids: set[str] = set()
+        self._arrived = 0
+        self._working = False
+        self._ended = False
+        self._answer: Deferred[Outcome] | None = None
+
+    def add(self, order: CommandOrder) -> None:
+        """An order came, maybe not for the first time."""
+        if self._ended or self._desk.stopping or order.command_id in self._ids:
+            return
+        if len(self._waiting) >= MAX_OPEN:
+            why = f"{MAX_OPEN} commands wait for this charger already"
+            self._tell(order, CommandState.INVALID, errorCode=QUEUE_FULL, errorDescription=why)
+            return
+        self._ids.add(order.command_id)
+        self._arrived += 1
+        heappush(self._waiting, (order.priority, self._arrived, order))
+        if not self._working:
+            self._working = True
+            spawn(self._work(), "commands")
+
+    def heed(self, event: Outcome) -> None:
+        """The charger has answered, or nobody waits for it any longer."""
+        answer, self._answer = self._answer, None
+        self._desk.in_hand.discard(self)
+        if answer is not None:
+            answer.callback(event)
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        for event in self._ocpp.timeout(now):
+            if isinstance(event, CallTimedOut):
+                self.heed(event)
+
+    def end(self) -> None:
+        """The connection is over: what waits here finds its way to the next one."""
+        self._ended = True
+        self._waiting.clear()
+        self._ids.clear()
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting and not self._desk.stopping:
+                _, _, order = heappop(self._waiting)
+                try:
+                    await self._perform(order)
+                except Exception:
+                    _log.failure("command {id} failed", id=order.command_id, charger=order.device_id)
+                self._ids.discard(order.command_id)
+        finally:
+            self._working = False
+
+    async def _perform(self, order: CommandOrder) -> None:
+        if not await self._desk.claim(order):
+            metrics.COMMANDS.labels(order.action, "dropped").inc()
+            return
+        payload = _read(order.payload)
+        text = frames.encode(frames.Call(order.command_id, order.action, payload))
+        try:
+            await self._outlet.command_sent(order, text)
+        except BrokerError as error:
+            _log.warn("command {id} is not sent: {error}", id=order.command_id, error=str(error))
+            await self._desk.give_back(order)
+            return
+        if self._ended or self._desk.stopping:
+            await self._desk.give_back(order)
+            return
+        try:
+            text = self._ocpp.call(order.command_id, order.action, payload, self._desk.clock.seconds(), order.timeout_s)
+        except LocalError as error:
+            self._tell(order, CommandState.INVALID, errorCode=NOT_SENDABLE, errorDescription=str(error))
+            return
+        answer: Deferred[Outcome] = Deferred()
+        self._answer = answer
+        self._desk.in_hand.add(self)
+        self._holder.write(text)
+        self._tell_outcome(order, await answer)
+
+    def _tell_outcome(self, order: CommandOrder, event: Outcome) -> None:
+        match event:
+            case ResultReceived():
+                fault = str(event.fault) if event.fault is not None else ""
+                self._tell(order, CommandState.ANSWERED, raw=event.raw, answer=event.payload, fault=fault)
+            case ErrorReceived():
+                code, description = event.code, event.description
+                self._tell(order, CommandState.REFUSED, raw=event.raw, errorCode=code, errorDescription=description)
+            case CallTimedOut():
+                self._tell(order, CommandState.TIMED_OUT, errorDescription="the charger has not answered in time")
+            case CallLost():
+                self._tell(order, CommandState.UNKNOWN, errorDescription="the connection ended before the answer")
+
+    def _tell(self, order: CommandOrder, outcome: CommandState, *, raw: str = "", **fields: Any) -> None:
+        metrics.COMMANDS.labels(order.action, outcome.value).inc()
+        payload = {"outcome": outcome.value} | {name: value for name, value in fields.items() if value != ""}
+        spawn(self._outlet.command_result(order, payload, raw), "result of a command")

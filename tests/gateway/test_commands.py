@@ -1,0 +1,252 @@
+"""Commands over real sockets: at most once, one at a time, by priority, bounded, and told whatever happens."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+
+from csms.domain import topology
+from csms.domain.command_model import Command, CommandState, Priority
+from csms.domain.commands import MAX_OPEN, new_command, order_of
+from csms.domain.identifiers import new_id
+from csms.domain.messages import COMMAND, COMMAND_RESULT, COMMAND_SENT, encode
+from csms.gateway import commands
+from csms.ports import BrokerState, Message, PublishTimeout, Unroutable
+from tests.gateway.case import BOOT, GatewayCase, turn, until
+from tests.gateway.client import Peer
+
+State = CommandState
+
+
+class CommandTests(GatewayCase):
+    def command(self, action: str = "Reset", payload: str = '{"type":"Soft"}', **fields: Any) -> Command:
+        """A command to CP1 that is stored."""
+        charger = self.database.rows.by_id["CP1"]
+        given: dict[str, Any] = {"command_id": new_id(0), "now": datetime.now(UTC), "timeout_s": 20.0} | fields
+        return self.database.rows.commands.add(new_command(charger, action, payload, **given))
+
+    async def order(self, command: Command) -> None:
+        """Put it on its way as the relay does."""
+        message = Message(body=encode(order_of(command)), message_id=command.command_id, type=COMMAND)
+        await self.broker.publish(topology.COMMANDS_EXCHANGE, command.device_id, message)
+
+    async def routable(self) -> None:
+        """Wait until the gateway is bound to CP1."""
+        probe = Message(body=b"{}", message_id="probe", type="takeover")
+
+        async def bound() -> bool:
+            try:
+                await self.broker.publish(topology.COMMANDS_EXCHANGE, "CP1", probe)
+            except Unroutable:
+                return False
+            return True
+
+        while not await bound():
+            await turn()
+
+    async def connected(self, **fields: Any) -> Peer:
+        await self.start()
+        self.charger(**fields)
+        peer = await self.open()
+        await self.routable()
+        return peer
+
+    def results(self) -> list[dict[str, Any]]:
+        return [message.payload for message in self.worker.of(COMMAND_RESULT)]
+
+    async def test_a_command_is_claimed_told_written_and_its_answer_told(self) -> None:
+        peer = await self.connected()
+        command = self.command("ChangeConfiguration", '{"value":"1","key":"b"}')
+        await self.order(command)
+        self.assertEqual(
+            await peer.message(), [2, command.command_id, "ChangeConfiguration", {"value": "1", "key": "b"}]
+        )
+        self.assertIs(command.state, State.SENT)
+        sent = self.worker.of(COMMAND_SENT)[0]
+        self.assertEqual(sent.raw_data, f'[2,"{command.command_id}","ChangeConfiguration",{{"value":"1","key":"b"}}]')
+        peer.send_frame(json.dumps([3, command.command_id, {"status": "Rejected"}]))
+        result = await self.worker.came(COMMAND_RESULT)
+        self.assertEqual(
+            result.payload,
+            {
+                "commandId": command.command_id,
+                "action": "ChangeConfiguration",
+                "outcome": "answered",
+                "answer": {"status": "Rejected"},
+            },
+        )
+        self.assertEqual(result.unique_id, command.command_id)
+        keys = [key for exchange, key, _ in self.broker.published if exchange == topology.OCPP_EXCHANGE]
+        self.assertEqual(keys[-2:], ["ocpp.result.ChangeConfiguration"] * 2)
+
+    async def test_an_order_that_comes_twice_is_written_once(self) -> None:
+        peer = await self.connected()
+        command = self.command()
+        await self.order(command)
+        await self.order(command)
+        await peer.message()
+        await self.order(command)
+        peer.send_frame(json.dumps([3, command.command_id, {"status": "Accepted"}]))
+        await self.worker.came(COMMAND_RESULT)
+        await self.order(command)
+        following = self.command("ClearCache", "{}")
+        await self.order(following)
+        self.assertEqual((await peer.message())[1], following.command_id)
+
+    async def test_nothing_is_written_of_what_was_cancelled_or_has_expired(self) -> None:
+        peer = await self.connected()
+        cancelled, expired = self.command(), self.command(timeout_s=0.0)
+        cancelled.state = State.CANCELLED
+        following = self.command("ClearCache", "{}")
+        for command in (cancelled, expired, following):
+            await self.order(command)
+        self.assertEqual((await peer.message())[1], following.command_id)
+
+    async def test_one_at_a_time_and_stops_go_before_starts_before_the_rest(self) -> None:
+        peer = await self.connected()
+        first = self.command()
+        rest = [self.command("ClearCache", "{}"), self.command("ClearCache", "{}")]
+        start = self.command("RemoteStartTransaction", '{"idTag":"A"}')
+        stop = self.command("RemoteStopTransaction", '{"transactionId":1}')
+        self.assertEqual([one.priority for one in (stop, start)], [Priority.STOP, Priority.START])
+        for command in (first, *rest, start, stop):
+            await self.order(command)
+        order = []
+        for _ in range(5):
+            _, unique_id, _, _ = await peer.message()
+            order.append(unique_id)
+            self.assertEqual(len(self.worker.of(COMMAND_SENT)), len(order))
+            await turn()
+            peer.send_frame(json.dumps([3, unique_id, {"status": "Accepted"}]))
+        expected = [first, stop, start, *rest]
+        self.assertEqual(order, [one.command_id for one in expected])
+
+    async def test_more_than_may_wait_is_refused_with_a_reason(self) -> None:
+        self.patch(commands, "MAX_OPEN", 2)
+        self.assertGreater(MAX_OPEN, 2)
+        peer = await self.connected()
+        made = [self.command() for _ in range(4)]
+        await self.order(made[0])
+        await peer.message()
+        for command in made[1:]:
+            await self.order(command)
+        await self.worker.came(COMMAND_RESULT)
+        [result] = self.results()
+        self.assertEqual((result["commandId"], result["outcome"]), (made[3].command_id, "invalid"))
+        self.assertEqual(result["errorCode"], "QueueFull")
+
+    async def test_a_callerror_is_told_as_it_came(self) -> None:
+        peer = await self.connected()
+        await self.order(command := self.command())
+        await peer.message()
+        peer.send_frame(json.dumps([4, command.command_id, "NotSupported", "never heard", {"a": 1}]))
+        await self.worker.came(COMMAND_RESULT)
+        [result] = self.results()
+        self.assertEqual(result["outcome"], "refused")
+        self.assertEqual((result["errorCode"], result["errorDescription"]), ("NotSupported", "never heard"))
+
+    async def test_answers_that_break_the_schema_are_told_as_they_came_with_the_fault(self) -> None:
+        peer = await self.connected()
+        answers: list[Any] = [{"status": "Perhaps"}, {"nonsense": [None] * 3}, ["no object"], None]
+        for number, answer in enumerate(answers, start=1):
+            await self.order(command := self.command())
+            await peer.message()
+            peer.send_frame(json.dumps([3, command.command_id, answer]))
+            result = await self.worker.came(COMMAND_RESULT, number)
+            self.assertEqual(result.payload["outcome"], "answered")
+            self.assertEqual(result.payload["answer"], answer if isinstance(answer, dict) else {})
+            self.assertIn("$", result.payload["fault"])
+            self.assertEqual(json.loads(result.raw_data), [3, command.command_id, answer])
+
+    async def test_without_an_answer_in_time_the_outcome_is_told_and_the_next_command_goes(self) -> None:
+        peer = await self.connected()
+        await self.order(self.command(timeout_s=0.2))
+        await self.order(following := self.command("ClearCache", "{}"))
+        await peer.message()
+        self.assertEqual((await peer.message())[1], following.command_id)
+        await self.worker.came(COMMAND_RESULT)
+        self.assertEqual(self.results()[0]["outcome"], "timed_out")
+
+    async def test_a_connection_that_ends_before_the_answer_leaves_the_outcome_unknown(self) -> None:
+        peer = await self.connected()
+        await self.order(self.command())
+        await self.order(waiting := self.command("ClearCache", "{}"))
+        await peer.message()
+        peer.cut()
+        await self.worker.came(COMMAND_RESULT)
+        self.assertEqual([result["outcome"] for result in self.results()], ["unknown"])
+        self.assertIs(waiting.state, State.WAITING)
+
+    async def test_a_command_goes_over_the_newer_connection_only(self) -> None:
+        old = await self.connected()
+        new = await self.open()
+        await old.close_code()
+        await self.order(command := self.command())
+        self.assertEqual((await new.message())[1], command.command_id)
+
+    async def test_when_the_broker_does_not_confirm_nothing_is_written_and_the_claim_is_given_back(self) -> None:
+        peer = await self.connected()
+        real, refused = self.broker.publish, []
+
+        def publish(exchange: str, key: str, message: Message, **options: Any) -> Deferred[None]:
+            if message.type != COMMAND_SENT:
+                return real(exchange, key, message, **options)
+            refused.append(message)
+            return fail(PublishTimeout("as staged"))
+
+        self.patch(self.broker, "publish", publish)
+        await self.order(command := self.command())
+        await until(lambda: refused and command.state is State.WAITING)
+        self.patch(self.broker, "publish", real)
+        await self.order(command)
+        self.assertEqual((await peer.message())[1], command.command_id)
+
+    async def test_a_command_that_cannot_be_sent_is_told_with_the_reason(self) -> None:
+        await self.connected()
+        await self.order(self.command("GetBaseReport", '{"requestId":1,"reportBase":"FullInventory"}'))
+        await self.worker.came(COMMAND_RESULT)
+        [result] = self.results()
+        self.assertEqual((result["outcome"], result["errorCode"]), ("invalid", "NotSendable"))
+        self.assertIn("GetBaseReport", result["errorDescription"])
+
+    async def test_while_the_database_is_away_nothing_is_written(self) -> None:
+        peer = await self.connected()
+        self.database.away = True
+        await self.order(command := self.command())
+        await turn()
+        self.database.away = False
+        self.assertIs(command.state, State.WAITING)
+        await self.order(command)
+        self.assertEqual((await peer.message())[1], command.command_id)
+
+    async def test_a_stop_begins_no_command_and_leaves_what_waits_for_others(self) -> None:
+        peer = await self.connected()
+        await self.order(first := self.command())
+        await self.order(waiting := self.command("ClearCache", "{}"))
+        await peer.message()
+        await self.gateway.stop()
+        self.assertEqual(await peer.close_code(), 1001)
+        self.assertEqual([result["outcome"] for result in self.results()], ["unknown"])
+        self.assertEqual([first.state, waiting.state], [State.SENT, State.WAITING])
+
+    async def test_charger_calls_and_commands_do_not_wait_for_each_other(self) -> None:
+        peer = await self.connected()
+        await self.order(command := self.command())
+        await peer.message()
+        peer.call("1", "BootNotification", BOOT)
+        self.assertEqual((await peer.message())[:2], [3, "1"])
+        peer.send_frame(json.dumps([3, command.command_id, {"status": "Accepted"}]))
+        await self.worker.came(COMMAND_RESULT)
+
+    async def test_orders_that_are_none_do_no_harm(self) -> None:
+        peer = await self.connected()
+        for body in (b"", b"{}", b'{"commandId": 1}'):
+            await self.broker.publish(
+                topology.COMMANDS_EXCHANGE, "CP1", Message(body=body, message_id="x", type=COMMAND)
+            )
+        await self.order(command := self.command())
+        self.assertEqual((await peer.message())[1], command.command_id)
+        self.assertIs(self.broker.state, BrokerState.UP)
