@@ -166,7 +166,14 @@ class SlowBrowserTestCase(BrowserTestCase):
         client = await self.browser()
         self.transport().getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         client.stop_reading()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.see_off(client)))
         return client
+
+    async def see_off(self, client: BrowserClient) -> None:
+        """One that reads nothing would never learn that it was closed, and leave its socket open."""
+        client.read_again()
+        await self.browsers.close()
+        await client.gone
 
     def buffered(self) -> int:
         transport = self.transport()
