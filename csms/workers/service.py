@@ -22,7 +22,7 @@ from csms.workers.notifications import NotificationWorker
 from csms.workers.ocpp import ShardWork
 from csms.workers.relay import Relay
 from csms.workers.signing import Signing, make_signer
-from csms.workers.upkeep import Chore, disconnect_silent_gateways, sweep_commands
+from csms.workers.upkeep import Chore, disconnect_silent_gateways, sweep_commands, sweep_reservations
 from csms.workers.webhook import HttpPoster
 
 _log = Logger(namespace="csms.workers")
@@ -30,6 +30,7 @@ _log = Logger(namespace="csms.workers")
 SWEEP_OUTBOX_S = 5.0
 SWEEP_GATEWAYS_S = 15.0
 SWEEP_COMMANDS_S = 3.0
+SWEEP_RESERVATIONS_S = 10.0
 COMMANDS_AT_ONCE = 200
 SIGN_S = 2.0
 MAINTAIN_S = 3600.0
@@ -134,6 +135,7 @@ class Workers:
         self._add_chore("outbox sweep", self._relay.sweep, SWEEP_OUTBOX_S)
         self._add_chore("sweep of silent gateways", self._sweep_gateways, SWEEP_GATEWAYS_S)
         self._add_chore("sweep of commands", self._sweep_commands, SWEEP_COMMANDS_S)
+        self._add_chore("sweep of reservations", self._sweep_reservations, SWEEP_RESERVATIONS_S)
         self._add_signing()
         self._add_chore("maintenance of the database", self._maintain, MAINTAIN_S)
 
@@ -187,6 +189,11 @@ class Workers:
                 partial(sweep_commands, now=self._now(), limit=COMMANDS_AT_ONCE), name="sweep of commands"
             )
             self._relay.publish(rows)
+
+    async def _sweep_reservations(self) -> None:
+        now = self._now()
+        rows = await self._database.transact(lambda uow: sweep_reservations(uow, now), name="sweep of reservations")
+        self._relay.publish(rows)
 
     async def _maintain(self) -> None:
         await self._database.maintain(self._now(), self._settings.retention_days)

@@ -17,6 +17,7 @@ from csms.domain.commands import to_publish
 from csms.domain.handling import Notes
 from csms.domain.identifiers import new_id
 from csms.domain.repositories import OutboxRow, UnitOfWork
+from csms.domain.reservations import expire_reservations
 from csms.ports import BrokerError, DatabaseError
 from csms.workers.pauses import Stop
 
@@ -63,6 +64,12 @@ def disconnect_silent_gateways(uow: UnitOfWork, now: datetime) -> Sequence[Outbo
     """Note the chargers of gateways that have died as disconnected; the notifications' outbox rows."""
     dead = uow.gateways.silent_since(now - timedelta(seconds=GATEWAY_SILENT_S))
     notifications = disconnect_dead(uow, dead, now, reason="the gateway is silent")
+    return uow.outbox.add(notifications) if notifications else ()
+
+
+def sweep_reservations(uow: UnitOfWork, now: datetime) -> Sequence[OutboxRow]:
+    """End the reservations whose time is over; the notifications' outbox rows."""
+    notifications = expire_reservations(uow, now)
     return uow.outbox.add(notifications) if notifications else ()
 
 

@@ -11,6 +11,7 @@ from csms.domain.command_effects import REQUESTS, RESULTS
 from csms.domain.command_model import Command
 from csms.domain.commands import CommandCall, new_command
 from csms.domain.handling import Notes
+from csms.domain.repositories import UnitOfWork
 from csms.ocpp.schemas import check_request, check_response
 from tests.domain.memory_unit import MemoryDevices
 from tests.domain.station import Station
@@ -69,14 +70,22 @@ class CommandedStation(Station):
         if effect is None:
             return
         notes = Notes(f"{command.command_id}-{len(self.told)}", self.now)
-        call = CommandCall(
-            command=command,
-            request=json.loads(command.payload),
-            response=dict(response),
-            uow=self.unit.as_unit_of_work(),
-            charger=self.charger,
-            notes=notes,
-            now=self.now,
-        )
-        effect(call)
+
+        def work(uow: UnitOfWork) -> None:
+            charger = uow.chargers.get(self.charger.id)
+            assert charger is not None
+            notes.list.clear()
+            effect(
+                CommandCall(
+                    command=command,
+                    request=json.loads(command.payload),
+                    response=dict(response),
+                    uow=uow,
+                    charger=charger,
+                    notes=notes,
+                    now=self.now,
+                )
+            )
+
+        self.place.run(work)
         self.told += notes.list

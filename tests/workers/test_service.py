@@ -16,8 +16,9 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from csms.broker.factory import open_broker
-from csms.config.settings import WebhookSettings, WorkerSettings
+from csms.config.settings import CertificateSettings, WebhookSettings, WorkerSettings
 from csms.domain.actions import handle
+from csms.domain.device_records import Reservation, ReservationState
 from csms.domain.handling import Handled, Policy
 from csms.domain.messages import ChargerMessage, Notification, Reply, decode, decode_notification
 from csms.domain.model import Charger, HourlyUse
@@ -105,6 +106,7 @@ class InstallationCase(TestCase):
             webhooks=self.webhooks,
             shards=SHARDS,
             policy=Policy(accept_unknown_tokens=True),
+            certificates=CertificateSettings(),
             reactor=reactor,
             name="test",
         )
@@ -316,6 +318,33 @@ class MemoryServiceTests(ServiceTests):
         self.assertEqual((told.device_id, told.data["gateway"]), ("CP-1", "gw9"))
         chargers = await self.read(lambda uow: uow.chargers.page())
         self.assertEqual([(one.device_id, one.connected) for one in chargers], [("CP-1", False), ("CP-8", True)])
+
+    async def test_a_reservation_whose_time_is_over_expires_and_is_told(self) -> None:
+        now = datetime.now(UTC)
+
+        def reserved(uow: UnitOfWork) -> None:
+            charger = uow.chargers.add(Charger(device_id="CP-1"))
+            for number, expires_at in ((1, now - timedelta(seconds=1)), (2, now + timedelta(hours=1))):
+                uow.devices.reservations.add(
+                    Reservation(
+                        charger_id=charger.id,
+                        reservation_id=number,
+                        evse_id=1,
+                        id_token="CARD",
+                        expires_at=expires_at,
+                        state=ReservationState.ACTIVE,
+                        answer="Accepted",
+                        made_at=now - timedelta(hours=1),
+                    )
+                )
+
+        await self.database.transact(reserved, name="test")
+        await self.run_workers()
+        await until(lambda: "reservation.changed" in self.kinds())
+        [told] = self.told
+        self.assertEqual((told.device_id, told.data["reservationId"], told.data["state"]), ("CP-1", 1, "expired"))
+        kept = await self.read(lambda uow: uow.devices.reservations.page())
+        self.assertEqual([one.state for one in kept], [ReservationState.ACTIVE, ReservationState.EXPIRED])
 
     async def test_trouble_is_told_while_the_database_is_away(self) -> None:
         workers = await self.run_workers(run="ocpp")
