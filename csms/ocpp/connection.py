@@ -16,6 +16,7 @@ part 4). The socket always stays.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from csms.ocpp import frames, outbox, schemas
@@ -25,7 +26,9 @@ from csms.ocpp.events import AnswerRefused, Event, Ignored, Refused, SendReceive
 from csms.ocpp.frames import Call, CallError, CallResult, CallResultError, FrameError, Send
 from csms.ocpp.inbox import Inbox, Refusal
 from csms.ocpp.json import Decoded, JsonError, decode, safe_text
+from csms.ocpp.quirks import BOOT, NOBODY, STRICT, Quirks, Station, station_in
 from csms.ocpp.registration import Registration, asked_for, may_send
+from csms.ocpp.repair import Repaired, repair
 from csms.ocpp.schemas import NEVER_REFUSED, Fault, structure_code
 from csms.ocpp.versions import Version
 
@@ -39,7 +42,7 @@ class Connection:
     behind it.
     """
 
-    __slots__ = ("_asked", "_inbox", "_lost", "_outbox", "registration", "version")
+    __slots__ = ("_asked", "_inbox", "_lost", "_outbox", "_quirks", "_tolerance", "registration", "version")
 
     def __init__(
         self,
@@ -49,8 +52,13 @@ class Connection:
         max_queued_calls: int = 16,
         max_queued_chars: int = 1 << 20,
         remembered_answers: int = 8,
+        quirks: Quirks = STRICT,
+        station: Station = NOBODY,
     ) -> None:
+        """``station``: what the charger said of itself the last time, until it boots again."""
         self.version = version
+        self._quirks = quirks
+        self._tolerance = quirks.tolerance(version, station)
         self.registration = registration
         self._asked: set[str] = set()
         self._lost = False
@@ -156,10 +164,14 @@ class Connection:
         if not sender.charger_calls:
             refusal = Refusal(ErrorCode.NOT_SUPPORTED, f"{action} is no CALL to a CSMS")
             return self._inbox.add(call, decoded, None, refusal)
-        fault = schemas.check_request(self.version, action, call.payload)
+        if action == BOOT:
+            self._tolerance = self._quirks.tolerance(self.version, station_in(call.payload))
+        checked = self._check(action, call.payload, decoded.text)
+        fault = checked.fault
         if fault is not None and action not in NEVER_REFUSED:
             return self._inbox.add(call, decoded, fault, Refusal(fault.code, str(fault)))
-        return self._inbox.add(call, decoded, fault, None)
+        call = replace(call, payload=checked.payload) if checked.deviations else call
+        return self._inbox.add(call, decoded, fault, None, checked.deviations)
 
     def _send_received(self, send: Send, decoded: Decoded) -> list[Event]:
         action = send.action
@@ -167,10 +179,19 @@ class Connection:
             return [Ignored(Why.UNUSABLE_SEND, send.unique_id, f"{action[:50]!r} is no SEND")]
         if not self._may_send(action):
             return [Ignored(Why.UNUSABLE_SEND, send.unique_id, "not before an accepted BootNotification")]
-        fault = schemas.check_request(self.version, action, send.payload)
-        if fault is not None:
-            return [Ignored(Why.UNUSABLE_SEND, send.unique_id, str(fault))]
-        return [SendReceived(send.unique_id, action, send.payload, decoded.text, decoded.cleaned)]
+        checked = self._check(action, send.payload, decoded.text)
+        if checked.fault is not None:
+            return [Ignored(Why.UNUSABLE_SEND, send.unique_id, str(checked.fault))]
+        return [
+            SendReceived(send.unique_id, action, checked.payload, decoded.text, decoded.cleaned, checked.deviations)
+        ]
+
+    def _check(self, action: str, payload: dict[str, Any], text: str) -> Repaired:
+        """The payload against its schema, with what is tolerated from this charger put right."""
+        fault, tolerance = schemas.check_request(self.version, action, payload), self._tolerance
+        if tolerance is None or (fault is None and not tolerance.may_concern(action, text)):
+            return Repaired(payload, (), fault)
+        return repair(self.version, action, payload, tolerance)
 
     def _broken(self, error: FrameError, decoded: Decoded) -> list[Event]:
         """The outcome of a text that is no frame."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from csms.ocpp.errors import ErrorCode
+from csms.ocpp.quirks import Deviation
 from csms.ocpp.schemas import Fault
 
 
@@ -34,7 +35,7 @@ class CallReceived:
     ``raw`` is the frame as received, safe to store. ``fault`` is set when the payload breaks its schema but
     is passed on all the same (:data:`csms.ocpp.schemas.NEVER_REFUSED`). ``cleaned``: characters or numbers
     that no database takes were replaced. ``reused_id``: the id was used before for another message on this
-    connection.
+    connection. ``deviations``: what was against the schema and is put right in the payload, for it is tolerated.
     """
 
     unique_id: str
@@ -44,6 +45,7 @@ class CallReceived:
     fault: Fault | None = None
     cleaned: bool = False
     reused_id: bool = False
+    deviations: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class SendReceived:
     payload: dict[str, Any]
     raw: str
     cleaned: bool = False
+    deviations: tuple[Deviation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

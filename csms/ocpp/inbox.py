@@ -20,6 +20,7 @@ from csms.ocpp.errors import ErrorCode, LocalError, spelling
 from csms.ocpp.events import CallReceived, Event, Flooded, Ignored, Refused, Replayed, SendText, Why
 from csms.ocpp.frames import Call, CallError, CallResult
 from csms.ocpp.json import Decoded
+from csms.ocpp.quirks import Deviation
 from csms.ocpp.schemas import Fault, check_response
 from csms.ocpp.versions import Version
 
@@ -94,7 +95,14 @@ class Inbox:
         """The id of the CALL that was handed out and is not answered yet."""
         return self._current.call.unique_id if self._current is not None else None
 
-    def add(self, call: Call, decoded: Decoded, fault: Fault | None, refusal: Refusal | None) -> list[Event]:
+    def add(
+        self,
+        call: Call,
+        decoded: Decoded,
+        fault: Fault | None,
+        refusal: Refusal | None,
+        deviations: tuple[Deviation, ...] = (),
+    ) -> list[Event]:
         """Take a CALL; ``refusal`` when it is to be answered by a CALLERROR in its turn."""
         unique_id, raw = call.unique_id, decoded.text
         digest = hash(raw)
@@ -109,7 +117,9 @@ class Inbox:
                 reused_id = True
             elif call.action not in ALWAYS_FRESH:
                 replay = remembered[1]
-        received = CallReceived(unique_id, call.action, call.payload, raw, fault, decoded.cleaned, reused_id)
+        received = CallReceived(
+            unique_id, call.action, call.payload, raw, fault, decoded.cleaned, reused_id, deviations
+        )
         entry = _Entry(received, digest, refusal, replay)
         if self._current is not None:
             return self._wait(entry)

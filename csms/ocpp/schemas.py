@@ -11,6 +11,7 @@ value and no exception: whether it costs the message is the caller's choice (:da
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from dataclasses import dataclass
 from importlib import resources
@@ -49,6 +50,19 @@ class Fault:
         return f"{self.path}: {self.message}"
 
 
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One place where a payload breaks its schema: the broken ``keyword``, and what it asked for.
+
+    ``wanted``: the types, the permitted values, the members that are not permitted, or the one that is missing.
+    """
+
+    fault: Fault
+    keyword: str
+    path: tuple[str | int, ...]
+    wanted: tuple[str, ...]
+
+
 def structure_code(version: Version) -> ErrorCode:
     """The code for "not conform the PDU structure": FormationViolation in 1.6, ProtocolError in 2.x."""
     return ErrorCode.FORMAT_VIOLATION if version.is_16 else ErrorCode.PROTOCOL_ERROR
@@ -64,6 +78,12 @@ def actions(version: Version) -> frozenset[str]:
 def check_request(version: Version, action: str, payload: object) -> Fault | None:
     """What is wrong with the payload of this CALL or SEND; None: nothing. KeyError for an unknown action."""
     return _check(_validator(version, action, False), version, payload)
+
+
+def violations(version: Version, action: str, payload: object, limit: int) -> list[Violation]:
+    """All that is wrong with the payload of this CALL or SEND, up to ``limit``."""
+    errors = _validator(version, action, False).iter_errors(payload)
+    return [_violation(version, error) for error in itertools.islice(errors, limit)]
 
 
 def check_response(version: Version, action: str, payload: object) -> Fault | None:
@@ -112,6 +132,12 @@ def _check(validator: jsonschema_rs.Validator, version: Version, payload: object
     except ValueError as error:  # only our own payloads: what was decoded from JSON is JSON
         return Fault(ErrorCode.FORMAT_VIOLATION, "$", _short(f"not a JSON value: {error}"))
     return None
+
+
+def _violation(version: Version, error: jsonschema_rs.ValidationError) -> Violation:
+    keyword, wanted = error.kind.name, next(iter(error.kind.as_dict().values()), "")
+    texts = wanted if isinstance(wanted, list) else [wanted]
+    return Violation(_fault(version, error), keyword, tuple(error.instance_path), tuple(map(str, texts)))
 
 
 def _fault(version: Version, error: jsonschema_rs.ValidationError) -> Fault:
