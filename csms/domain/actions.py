@@ -209,5 +209,7 @@ def handle(message: ChargerMessage, uow: UnitOfWork, policy: Policy) -> Handled:
     notes = Notes(message.message_id, message.timestamp)
     call = Call(message=message, uow=uow, policy=policy, charger=charger, notes=notes)
     seen(call)
+    if message.deviations:
+        uow.deviations.note(charger.id, message.message_type, message.deviations, at=message.timestamp)
     row = ACTIONS.get((message.ocpp_version, message.message_type))
     return call.done() if row is None or row.handler is None else row.handler(call)

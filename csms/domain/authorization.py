@@ -1,19 +1,19 @@
 """Who may charge: decisions on id tokens, and the Authorize requests (1.6 section 4.1; 2.x block C).
 
-A token is refused unless it is known, not blocked, not expired, and runs on fewer sessions than it may. 2.x names
-more reasons than 1.6 does; both get the status in their own spelling.
+A token is refused unless it is known, not blocked, not expired, and it and its group run on fewer sessions than they
+may. 2.x names more reasons than 1.6 does; both get the status in their own spelling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from csms.domain.handling import Call, Handled
-from csms.domain.model import IdToken, Registration, SessionState
+from csms.domain.model import IdToken, Registration, Session, SessionState
 from csms.domain.payloads import text
 from csms.domain.repositories import UnitOfWork
 from csms.domain.times import format_time
@@ -104,18 +104,35 @@ def _status(uow: UnitOfWork, record: IdToken, presented: Presented, at: datetime
         return Status.BLOCKED
     if record.expires_at is not None and record.expires_at <= at:
         return Status.EXPIRED
-    if session_id is not None and record.max_sessions is not None:
-        others = [
-            session
-            for session in uow.sessions.active_with_token(record.token)
-            if session.id != session_id
-            and session.state is SessionState.ACTIVE
-            # One that was refused does not run on the token, even while the charger keeps it open.
-            and session.authorization_status == Status.ACCEPTED
-        ]
-        if len(others) >= record.max_sessions:
-            return Status.CONCURRENT_TX
+    if session_id is not None and _too_many(uow, record, session_id):
+        return Status.CONCURRENT_TX
     return Status.ACCEPTED
+
+
+def _too_many(uow: UnitOfWork, record: IdToken, session_id: int) -> bool:
+    """Whether the token, or its group, runs on as many sessions as it may, ``session_id`` left out."""
+    limit = record.max_sessions
+    if limit is not None and _running(uow.sessions.active_with_token(record.token), session_id) >= limit:
+        return True
+    group = uow.token_groups.get(record.group) if record.group else None
+    limit = None if group is None else group.max_sessions
+    return limit is not None and _running(uow.sessions.active_with_group(record.group), session_id) >= limit
+
+
+def _running(sessions: Iterable[Session], but: int) -> int:
+    # One that was refused does not run on the token, even while the charger keeps it open.
+    return sum(
+        session.id != but and session.state is SessionState.ACTIVE and session.authorization_status == Status.ACCEPTED
+        for session in sessions
+    )
+
+
+def note_unknown(call: Call, presented: Presented, *, in_session: bool) -> None:
+    """Keep a token that nobody knows for a person to look at; ``in_session``: a session began with it all the same."""
+    if presented.token:
+        call.uow.unknown_tokens.seen(
+            call.charger.id, presented.token, type=presented.type, at=call.received_at, in_session=in_session
+        )
 
 
 def id_tag_info(status: str, record: IdToken | None) -> dict[str, Any]:
@@ -140,15 +157,21 @@ def id_token_info(status: str, record: IdToken | None) -> dict[str, Any]:
 
 def authorize_16(call: Call) -> Handled:
     """1.6 section 4.1."""
-    decision = decide(call, presented_16(call.payload), at=call.received_at)
+    decision = _asked(call, presented_16(call.payload))
     return call.done({"idTagInfo": id_tag_info(decision.status_in(call.message.ocpp_version), decision.record)})
 
 
 def authorize_2(call: Call) -> Handled:
     """2.x C01, C02. Contract certificates (C07) are not verified yet, and what is not verified is not accepted."""
-    presented = presented_2(call.payload) or Presented("")
-    decision = decide(call, presented, at=call.received_at)
+    decision = _asked(call, presented_2(call.payload) or Presented(""))
     if not any(name in call.payload for name in ("certificate", "iso15118CertificateHashData")):
         return call.done({"idTokenInfo": id_token_info(decision.status, decision.record)})
     status = Status.INVALID if decision.status is Status.ACCEPTED else decision.status
     return call.done({"idTokenInfo": id_token_info(status, decision.record), "certificateStatus": "CertChainError"})
+
+
+def _asked(call: Call, presented: Presented) -> Decision:
+    decision = decide(call, presented, at=call.received_at)
+    if decision.unknown:
+        note_unknown(call, presented, in_session=False)
+    return decision

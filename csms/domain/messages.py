@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from csms.ocpp.quirks import Deviation
+
 FORMAT_VERSION = 1
 
 CONNECTION_OPENED = "ConnectionOpened"
@@ -32,7 +34,8 @@ class ChargerMessage(msgspec.Struct, rename="camel", frozen=True, kw_only=True, 
 
     ``message_id`` is made once by the gateway and never changes on a retry; ``unique_id`` is OCPP's own, which
     chargers reuse. ``timestamp`` is when the gateway received the frame. ``fault`` is set when the payload
-    breaks its schema and is passed on all the same, because no session may be lost for it.
+    breaks its schema and is passed on all the same, because no session may be lost for it. ``deviations`` were
+    tolerated and put right in the payload.
     """
 
     device_id: str
@@ -48,6 +51,7 @@ class ChargerMessage(msgspec.Struct, rename="camel", frozen=True, kw_only=True, 
     gateway: str
     fault: str = ""
     cleaned: bool = False
+    deviations: tuple[Deviation, ...] = ()
 
 
 class Reply(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):

@@ -108,6 +108,8 @@ class Session:
     charger_id: int
     transaction_id: str | None
     start_key: str
+    stop_key: str = ""
+    """The business key of the stop that ended it without naming it; a repeated one finds the session by it."""
     id: int = 0
     reported_transaction_id: str = ""
     ocpp_version: str = ""

@@ -26,8 +26,11 @@ from csms.domain.model import (
     SessionSummary,
     TransactionEventRecord,
 )
+from csms.domain.quirk_records import Deviations
 from csms.domain.repositories_commands import Commands
 from csms.domain.repositories_devices import Devices
+from csms.domain.repositories_tokens import TokenGroups, UnknownTokens
+from csms.domain.token_records import Stored
 
 
 class Chargers(Protocol):
@@ -77,12 +80,20 @@ class Sessions(Protocol):
 
     def by_start_key(self, charger_id: int, start_key: str) -> Session | None: ...
 
+    def by_stop_key(self, charger_id: int, stop_key: str) -> Session | None:
+        """The session that a stop with this business key was attached to, without naming it."""
+        ...
+
     def active(self, charger_id: int) -> Sequence[Session]:
         """The charger's sessions in state active, oldest first."""
         ...
 
     def active_with_token(self, id_token: str) -> Sequence[Session]:
         """Sessions of all chargers that run on this token (compared without regard to case)."""
+        ...
+
+    def active_with_group(self, group: str) -> Sequence[Session]:
+        """Sessions of all chargers that run on a token of this group (compared without regard to case)."""
         ...
 
     def add(self, session: Session) -> Session:
@@ -126,6 +137,10 @@ class IdTokens(Protocol):
 
     def add(self, token: IdToken) -> IdToken:
         """Write a new token; the existing one when there is one."""
+        ...
+
+    def put(self, tokens: Iterable[IdToken]) -> Stored:
+        """Write many at once, each a token of its own; those that are there already get the new fields."""
         ...
 
     def page(self, *, after: str = "", limit: int = 100) -> Sequence[IdToken]: ...
@@ -224,6 +239,10 @@ class Analytics(Protocol):
         """The energy register of a session (Wh since its start) that was last added up, and its time."""
         ...
 
+    def registers(self, session_ids: Iterable[int]) -> Mapping[int, tuple[float, datetime]]:
+        """The same for many sessions, in one query; those without a register are left out."""
+        ...
+
     def set_register(self, session_id: int, energy_wh: float, at: datetime) -> None: ...
 
 
@@ -258,6 +277,12 @@ class UnitOfWork(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def id_tokens(self) -> IdTokens: ...
+    @property
+    def token_groups(self) -> TokenGroups: ...
+    @property
+    def unknown_tokens(self) -> UnknownTokens: ...
+    @property
+    def deviations(self) -> Deviations: ...
     @property
     def log(self) -> MessageLog: ...
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from csms.domain.authorization import Decision, Presented, decide
+from csms.domain.authorization import Decision, Presented, decide, note_unknown
 from csms.domain.energy import apply_readings, end_meter
 from csms.domain.handling import Call
 from csms.domain.messages import NotificationType
@@ -54,6 +54,8 @@ def clear_connector(call: Call, session: Session) -> None:
 def authorize(call: Call, session: Session, presented: Presented) -> Decision:
     """Decide the token that ``session`` runs on, as of its start: that may be long ago."""
     decision = decide(call, presented, at=min(session.started_at, call.received_at), session_id=session.id)
+    if decision.unknown and (Flag.UNKNOWN_TOKEN not in session.flags or session.id_token != presented.token):
+        note_unknown(call, presented, in_session=True)
     session.id_token = presented.token
     session.id_token_type = presented.type
     session.group_id_token = decision.group

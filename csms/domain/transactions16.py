@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from dataclasses import dataclass
 
 from csms.domain.authorization import id_tag_info, presented_16
 from csms.domain.energy import apply_readings, end_meter
@@ -22,18 +23,27 @@ from csms.domain.times import DeviceTime, device_time
 
 LOCAL = "Local"
 """The reason of a stop that gives none (1.6 section 6.49, 2.x E06)."""
-_RECENT = 50
 
 
-def looked_up(message: ChargerMessage) -> tuple[str, str]:
-    """The start key and the transaction id that handling ``message`` will look for beyond those it names; else empty.
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What handling a message will look for beyond what it names; empty: nothing of the kind."""
 
-    So that what a whole batch will look for can be fetched at once.
-    """
+    start_key: str
+    transaction_id: str = ""
+    stop_key: str = ""
+
+
+def looked_up(message: ChargerMessage) -> LookedUp:
+    """So that what a whole batch will look for can be fetched at once."""
     moment = device_time(message.payload.get("timestamp"), message.timestamp)
     if message.message_type == "StartTransaction":
-        return _start_key(message, moment), str(_drawn(message, 0))
-    return (_stop_key(message, moment), "") if message.message_type == "StopTransaction" else ("", "")
+        return LookedUp(_start_key(message, moment), str(_drawn(message, 0)))
+    if message.message_type == "StopTransaction":
+        # A stop that nobody started becomes a session with its own key, one without a usable id leaves it there.
+        key = _stop_key(message, moment)
+        return LookedUp(key, stop_key=key)
+    return LookedUp("")
 
 
 def start_transaction(call: Call) -> Handled:
@@ -114,6 +124,7 @@ def _only_candidate(call: Call, moment: DeviceTime) -> Session | None:
     if meter_stop is not None and session.meter_start_wh is not None and meter_stop < session.meter_start_wh:
         return None
     session.reported_transaction_id = _reported_id(call)
+    session.stop_key = _stop_key(call.message, moment)
     return session
 
 
@@ -126,7 +137,9 @@ def _may_mean(call: Call, session: Session) -> bool:
 
 def _keep_orphan(call: Call, moment: DeviceTime) -> None:
     sessions, key = call.uow.sessions, _stop_key(call.message, moment)
-    if sessions.by_start_key(call.charger.id, key) is not None or _is_repeat_of_attached(call, moment):
+    if sessions.by_start_key(call.charger.id, key) is not None:
+        return
+    if sessions.by_stop_key(call.charger.id, key) is not None:
         return
     session = sessions.add(
         Session(
@@ -149,20 +162,6 @@ def _keep_orphan(call: Call, moment: DeviceTime) -> None:
     session.started_at = min([moment.at, *(reading.at for reading in found)])
     apply_readings(session, found)
     end_meter(session, _meter_stop(call, found))
-
-
-def _is_repeat_of_attached(call: Call, moment: DeviceTime) -> bool:
-    """Whether this stop without a usable id has ended its session before."""
-    reported, meter_stop = _reported_id(call), number(call.payload.get("meterStop"))
-    recent = call.uow.sessions.page(charger_id=call.charger.id, limit=_RECENT)
-    return any(
-        session.state is SessionState.ENDED
-        and session.transaction_id is not None
-        and session.reported_transaction_id == reported
-        and session.meter_stop_wh == meter_stop
-        and (session.stopped_at == moment.at or not moment.plausible)
-        for session in recent
-    )
 
 
 def _take_transaction_data(call: Call, session: Session) -> list[Reading]:

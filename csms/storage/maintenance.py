@@ -43,6 +43,8 @@ def steps(dialect: str, now: datetime, retention_days: int) -> list[Step]:
         todo.append(_delete("transaction_events", "recorded_at", limit))
         todo.append(_delete("commands", "created_at", limit))
         todo.append(_delete("command_batches", "created_at", limit))
+        todo.append(_delete("unknown_tokens", "last_seen", limit))
+        todo.append(_delete("deviations", "last_seen", limit))
         for table in partitions.PARTITIONED:
             if dialect == "postgresql":
                 todo.append(_delete(f"{table}_default", "received_at", limit))

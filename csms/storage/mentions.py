@@ -30,6 +30,7 @@ class Mentions:
         self.tokens: set[str] = set()
         self.transactions: set[tuple[int, str]] = set()
         self.start_keys: set[tuple[int, str]] = set()
+        self.stop_keys: set[tuple[int, str]] = set()
         self.events: set[tuple[int, str, int]] = set()
         self.starts = 0
         for message in messages:
@@ -49,10 +50,12 @@ class Mentions:
             if token:
                 self.tokens.add(token)
         if message.message_type in _STARTS:
-            start_key, transaction_id = looked_up(message)
-            self.start_keys.add((charger_id, start_key))
-            if transaction_id:
-                self.transactions.add((charger_id, transaction_id))
+            sought = looked_up(message)
+            self.start_keys.add((charger_id, sought.start_key))
+            if sought.transaction_id:
+                self.transactions.add((charger_id, sought.transaction_id))
+            if sought.stop_key:
+                self.stop_keys.add((charger_id, sought.stop_key))
         if message.message_type in _STARTS or payload.get("eventType") == "Started":
             self.starts += 1
         info = payload.get("transactionInfo")

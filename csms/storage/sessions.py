@@ -24,7 +24,9 @@ _session = Shape(
     derived={
         "transaction_key": lambda s: None if s.transaction_id is None else digest(s.transaction_id),
         "start_key_digest": lambda s: digest(s.start_key),
+        "stop_key_digest": lambda s: digest(s.stop_key) if s.stop_key else None,
         "id_token_key": lambda s: digest(folded(s.id_token)),
+        "group_key": lambda s: digest(folded(s.group_id_token)) if s.group_id_token else None,
     },
 )
 _summary = Shape(SessionSummary, session_summaries)
@@ -50,12 +52,12 @@ class SqlSessions:
         self._sql = sql
         self._sessions = Tracked(sql, _session, self._index)
         self._by_charger: defaultdict[int, list[Session]] = defaultdict(list)
-        self._by_token: defaultdict[str, list[Session]] = defaultdict(list)
-        self._tokenless: list[Session] = []
         self._all_active: set[int] = set()
         self._asked_tokens: set[str] = set()
+        self._asked_groups: set[str] = set()
         self._asked_transactions: set[tuple[int, str]] = set()
         self._asked_starts: set[tuple[int, str]] = set()
+        self._asked_stops: set[tuple[int, str]] = set()
         self._asked_events: set[_Event] = set()
         self._known_events: set[_Event] = set()
         self._new_events: list[TransactionEventRecord] = []
@@ -95,6 +97,19 @@ class SqlSessions:
             known = self._find(charger_id, wanted)
         return known
 
+    def by_stop_key(self, charger_id: int, stop_key: str) -> Session | None:
+        def wanted(session: Session) -> bool:
+            return session.stop_key == stop_key
+
+        known = self._find(charger_id, wanted)
+        if known is None and (charger_id, stop_key) not in self._asked_stops:
+            self._asked_stops.add((charger_id, stop_key))
+            key = digest(stop_key)
+            query = _session.query().where(_table.charger_id == charger_id, _table.stop_key_digest == key)
+            self._sessions.fetch(query)
+            known = self._find(charger_id, wanted)
+        return known
+
     def active(self, charger_id: int) -> Sequence[Session]:
         if charger_id not in self._all_active:
             self._all_active.add(charger_id)
@@ -108,9 +123,15 @@ class SqlSessions:
             self._asked_tokens.add(token)
             query = _session.query().where(_table.id_token_key == digest(token))
             self._sessions.fetch(query.where(_table.state == SessionState.ACTIVE.value))
-        # A session may have got its token in this transaction; it never changes it for another.
-        candidates = (*self._by_token[token], *self._tokenless)
-        return _oldest_first(session for session in candidates if folded(session.id_token) == token)
+        return _oldest_first(one for one in self._sessions.known() if folded(one.id_token) == token)
+
+    def active_with_group(self, group: str) -> Sequence[Session]:
+        name = folded(group)
+        if name not in self._asked_groups:
+            self._asked_groups.add(name)
+            query = _session.query().where(_table.group_key == digest(name))
+            self._sessions.fetch(query.where(_table.state == SessionState.ACTIVE.value))
+        return _oldest_first(one for one in self._sessions.known() if folded(one.group_id_token) == name)
 
     def add(self, session: Session) -> Session:
         if not self._sql.careful:
@@ -171,8 +192,10 @@ class SqlSessions:
         charger_ids: set[int],
         *,
         tokens: set[str],
+        groups: set[str],
         transactions: set[tuple[int, str]],
         starts: set[tuple[int, str]],
+        stops: set[tuple[int, str]],
         events: set[_Event],
     ) -> None:
         """Fetch the chargers' active sessions and all others that are mentioned, in at most two queries."""
@@ -181,7 +204,14 @@ class SqlSessions:
         if tokens:
             digests = {digest(folded(token)) for token in tokens}
             parts.append(select(_table.id).where(self._sql.any_of(_table.id_token_key, digests), active))
-        for column, mentioned in ((_table.transaction_key, transactions), (_table.start_key_digest, starts)):
+        if groups:
+            digests = {digest(folded(group)) for group in groups}
+            parts.append(select(_table.id).where(self._sql.any_of(_table.group_key, digests), active))
+        for column, mentioned in (
+            (_table.transaction_key, transactions),
+            (_table.start_key_digest, starts),
+            (_table.stop_key_digest, stops),
+        ):
             if mentioned:
                 rows = [(charger_id, digest(text)) for charger_id, text in mentioned]
                 keys = self._sql.keys([_table.charger_id, column], rows, f"by_{column.name}")
@@ -192,7 +222,9 @@ class SqlSessions:
         self._all_active |= charger_ids
         self._asked_tokens |= {folded(token) for token in tokens}
         self._asked_transactions |= transactions
+        self._asked_groups |= {folded(group) for group in groups}
         self._asked_starts |= starts
+        self._asked_stops |= stops
         if events:
             self._ask_events(events)
 
@@ -230,10 +262,6 @@ class SqlSessions:
 
     def _index(self, session: Session) -> None:
         self._by_charger[session.charger_id].append(session)
-        if session.id_token:
-            self._by_token[folded(session.id_token)].append(session)
-        else:
-            self._tokenless.append(session)
 
 
 def _oldest_first(sessions: Iterable[Session]) -> list[Session]:

@@ -87,5 +87,5 @@ class Sql:
 
 def replace(columns: Sequence[str], keys: Sequence[str], where: str = "") -> str:
     """The clause that makes the newer row replace the one with the same ``keys``."""
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in keys)
     return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}" + (f" WHERE {where}" if where else "")

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace as changed
+from itertools import islice
+
+from sqlalchemy import func, select
 
 from csms.domain.model import IdToken
+from csms.domain.token_records import Stored
 from csms.storage.keys import folded
-from csms.storage.sql import Sql
+from csms.storage.sql import Sql, replace
 from csms.storage.tables import id_tokens
 from csms.storage.tracking import Shape, Tracked
 
 MAX_TOKEN_CHARACTERS = 255
 
+CHUNK = 1000
+"""Rows of an import in one statement."""
+
 _token = Shape(IdToken, id_tokens, derived={"token_key": lambda record: folded(record.token)})
+
+_REPLACE = replace([name for name in _token.columns if name not in ("id", "created_at")], ("token_key",))
 
 
 class SqlIdTokens:
@@ -37,6 +47,22 @@ class SqlIdTokens:
             raise ValueError(f"an id token has 1 to {MAX_TOKEN_CHARACTERS} characters")
         return self._tokens.add(token)
 
+    def put(self, tokens: Iterable[IdToken]) -> Stored:
+        self.flush()
+        remaining, total, known = iter(tokens), 0, 0
+        while chunk := list(islice(remaining, CHUNK)):
+            self._sql.want_ids(id_tokens, len(chunk))
+            rows = [_token.row(changed(token, id=self._sql.new_id(id_tokens))) for token in chunk]
+            keys = [folded(token.token) for token in chunk]
+            there = select(func.count()).where(self._sql.any_of(id_tokens.c.token_key, keys))
+            found = self._sql.first(there)
+            known += 0 if found is None else found[0]
+            total += self._sql.insert(id_tokens, _token.columns, rows, _REPLACE)
+        # What this transaction has seen of them is old now.
+        self._by_key.clear()
+        self._tokens = Tracked(self._sql, _token, self._index)
+        return Stored(added=total - known, replaced=known)
+
     def page(self, *, after: str = "", limit: int = 100) -> Sequence[IdToken]:
         self.flush()
         key = id_tokens.c.token_key
@@ -49,6 +75,11 @@ class SqlIdTokens:
             self._tokens.fetch(_token.query().where(self._sql.any_of(id_tokens.c.token_key, wanted)))
             for key in wanted:
                 self._by_key.setdefault(key, None)
+
+    def groups_of(self, tokens: Iterable[str]) -> set[str]:
+        """The groups of those among ``tokens`` that are known."""
+        records = map(self.get, tokens)
+        return {record.group for record in records if record is not None and record.group}
 
     def flush(self) -> None:
         """Write what is new and what changed."""

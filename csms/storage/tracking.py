@@ -42,6 +42,8 @@ class Shape(Generic[R]):
         self._loaded = dict(loaded or {})
         self._derived = tuple((derived or {}).values())
         self.columns = (*names, *(derived or {}))
+        self.columns_without_id = tuple(name for name in self.columns if name != "id")
+        """For rows that the database numbers."""
 
     def query(self) -> Select[Any]:
         """All records; add conditions to it."""
@@ -63,6 +65,10 @@ class Shape(Generic[R]):
         for index, convert in self._stored:
             converted[index] = convert(converted[index])
         return (*converted, *(derive(record) for derive in self._derived))
+
+    def row_without_id(self, record: R) -> tuple[Any, ...]:
+        """The values of :attr:`columns_without_id`."""
+        return tuple(value for name, value in zip(self.columns, self.row(record), strict=True) if name != "id")
 
 
 class Tracked(Generic[R]):

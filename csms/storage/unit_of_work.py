@@ -19,14 +19,28 @@ from csms.storage.letters import SqlLetters
 from csms.storage.log import SqlMessageLog
 from csms.storage.mentions import Mentions
 from csms.storage.outbox import SqlOutbox
+from csms.storage.quirks import SqlDeviations
 from csms.storage.sessions import SqlSessions
 from csms.storage.sql import Sql
 from csms.storage.tables import chargers, charging_sessions, hourly_use, outbox
+from csms.storage.token_groups import SqlTokenGroups, SqlUnknownTokens
 from csms.storage.tokens import SqlIdTokens
 from csms.storage.web import SqlWebAccess
 
 # Parents before children, and always in this order, so that transactions do not wait for each other in a circle.
-_FLUSHED = ("chargers", "devices", "id_tokens", "sessions", "analytics", "commands", "log", "outbox")
+_FLUSHED = (
+    "chargers",
+    "devices",
+    "token_groups",
+    "id_tokens",
+    "unknown_tokens",
+    "deviations",
+    "sessions",
+    "analytics",
+    "commands",
+    "log",
+    "outbox",
+)
 _NOTIFICATIONS_PER_MESSAGE = 1.5
 
 
@@ -51,6 +65,18 @@ class SqlUnitOfWork:
     @cached_property
     def id_tokens(self) -> SqlIdTokens:
         return SqlIdTokens(self._sql)
+
+    @cached_property
+    def token_groups(self) -> SqlTokenGroups:
+        return SqlTokenGroups(self._sql)
+
+    @cached_property
+    def unknown_tokens(self) -> SqlUnknownTokens:
+        return SqlUnknownTokens(self._sql)
+
+    @cached_property
+    def deviations(self) -> SqlDeviations:
+        return SqlDeviations(self._sql)
 
     @cached_property
     def log(self) -> SqlMessageLog:
@@ -95,14 +121,19 @@ class SqlUnitOfWork:
         mentions = Mentions(messages)
         self.chargers.load(mentions.charger_ids, mentions.with_connectors)
         self.devices.load(with_status=mentions.with_status, with_bounds=mentions.with_bounds)
+        limited: set[str] = set()
         if mentions.tokens:
             self.id_tokens.load(mentions.tokens)
+            groups = self.id_tokens.groups_of(mentions.tokens)
+            limited = self.token_groups.limited(groups) if groups else limited
         if mentions.with_sessions or mentions.tokens:
             self.sessions.load(
                 mentions.with_sessions,
                 tokens=mentions.tokens,
+                groups=limited,
                 transactions=mentions.transactions,
                 starts=mentions.start_keys,
+                stops=mentions.stop_keys,
                 events=mentions.events,
             )
         self.sessions.expect(mentions.starts)

@@ -34,6 +34,7 @@ from csms.domain.model import (
 )
 from csms.domain.repositories import UnitOfWork
 from tests.domain.memory_commands import MemoryCommands
+from tests.domain.memory_tokens import MemoryDeviations, MemoryGroups, MemoryUnknownTokens
 
 T = TypeVar("T")
 
@@ -104,6 +105,10 @@ class MemorySessions:
         wanted = (charger_id, start_key)
         return next((row for row in self.rows.values() if (row.charger_id, row.start_key) == wanted), None)
 
+    def by_stop_key(self, charger_id: int, stop_key: str) -> Session | None:
+        wanted = (charger_id, stop_key)
+        return next((row for row in self.rows.values() if (row.charger_id, row.stop_key) == wanted), None)
+
     def active(self, charger_id: int) -> Sequence[Session]:
         return [row for row in self.rows.values() if row.charger_id == charger_id and row.state is SessionState.ACTIVE]
 
@@ -111,6 +116,11 @@ class MemorySessions:
         wanted = id_token.casefold()
         active = (row for row in self.rows.values() if row.state is SessionState.ACTIVE)
         return [row for row in active if row.id_token.casefold() == wanted]
+
+    def active_with_group(self, group: str) -> Sequence[Session]:
+        wanted = group.casefold()
+        active = (row for row in self.rows.values() if row.state is SessionState.ACTIVE)
+        return [row for row in active if row.group_id_token.casefold() == wanted]
 
     def add(self, session: Session) -> Session:
         existing = self.by_start_key(session.charger_id, session.start_key)
@@ -224,6 +234,9 @@ class MemoryUnit:
     id_tokens: MemoryTokens = field(default_factory=MemoryTokens)
     commands: MemoryCommands = field(default_factory=MemoryCommands)
     devices: MemoryDevices = field(default_factory=MemoryDevices)
+    token_groups: MemoryGroups = field(default_factory=MemoryGroups)
+    unknown_tokens: MemoryUnknownTokens = field(default_factory=MemoryUnknownTokens)
+    deviations: MemoryDeviations = field(default_factory=MemoryDeviations)
 
     def as_unit_of_work(self) -> UnitOfWork:
         return cast(UnitOfWork, self)
