@@ -107,6 +107,9 @@ class GatewaySettings:
     missing_subprotocol: MissingSubprotocol = setting(
         MissingSubprotocol.REFUSE, "chargers that offer no subprotocol: refuse, or take as ocpp1.6"
     )
+    quirks_file: str = setting(
+        "", "profiles of odd chargers (TOML) beside those that come with csms; empty: none", path=True
+    )
     heartbeat_interval_s: int = setting(300, "interval told to chargers in BootNotification's answer", minimum=1)
     publish_deadline_s: float = setting(8.0, "how long a message may wait for the broker's confirm", minimum=0.1)
     answer_deadline_s: float = setting(8.0, "how long a charger may wait for a worker's decision", minimum=0.1)

@@ -35,6 +35,7 @@ from csms.gateway.clock import Clock, utc
 from csms.gateway.directory import UNKNOWN_FRESH_S, Directory, Known
 from csms.gateway.handshake import basic_credentials
 from csms.gateway.throttle import Throttle
+from csms.ocpp.quirks import NOBODY, Station
 from csms.ports import DatabaseError
 
 FAILURES_PER_MINUTE = 10
@@ -67,6 +68,7 @@ class Identity:
     device_id: str
     charger_id: int
     registration: Registration
+    station: Station = NOBODY
 
 
 class Admission:
@@ -113,7 +115,7 @@ class Admission:
         self._failures.forget(pair)
         if known.registration is Registration.REJECTED:
             raise Refusal(403, "This charger is rejected")
-        return Identity(device_id, known.charger_id, known.registration)
+        return Identity(device_id, known.charger_id, known.registration, known.station)
 
     async def registration(self, device_id: str) -> Registration | None:
         """The charger's registration as of now or some seconds ago; None when it cannot be had."""

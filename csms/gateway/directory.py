@@ -17,6 +17,7 @@ from csms.coroutines import spawn
 from csms.domain.model import Charger, Registration
 from csms.domain.repositories import UnitOfWork
 from csms.gateway.clock import Clock, limit
+from csms.ocpp.quirks import Station
 from csms.ports import Database, DatabaseError, DatabaseUnavailable
 
 FRESH_S = 30.0
@@ -40,6 +41,8 @@ class Known:
     registration: Registration
     password_hash: str
     asked_at: float
+    station: Station
+    """What it said of itself when it booted the last time."""
 
 
 class Directory:
@@ -96,7 +99,11 @@ class Directory:
         if len(self._known) >= MAX_KNOWN:
             del self._known[next(iter(self._known))]
         known = self._known[device_id] = Known(
-            charger.id, charger.registration, charger.password_hash, self._clock.seconds()
+            charger.id,
+            charger.registration,
+            charger.password_hash,
+            self._clock.seconds(),
+            Station(charger.vendor, charger.model, charger.firmware_version),
         )
         return known
 

@@ -53,6 +53,7 @@ class Outlet:
             unique_id=event.unique_id,
             fault=str(fault) if fault is not None else "",
             cleaned=event.cleaned,
+            deviations=event.deviations,
         )
         key = topology.message_key(event.action)
         await self._upstream.publish(message, key, shard=self._shard)

@@ -116,6 +116,8 @@ class Relay:
             registration=Registration(identity.registration.value),
             max_queued_calls=upstream.settings.max_queued_calls,
             max_queued_chars=upstream.settings.max_message_bytes,
+            quirks=upstream.quirks,
+            station=identity.station,
         )
 
     # --- what the socket tells

@@ -35,6 +35,7 @@ from csms.gateway.command_desk import Desk
 from csms.gateway.directory import Directory
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.liveness import BEAT_S, Liveness
+from csms.gateway.quirk_file import load_quirks
 from csms.gateway.registry import TAKEOVER, Registry
 from csms.gateway.relay import GOING_AWAY, TRY_AGAIN_LATER, Relay
 from csms.gateway.upstream import Upstream
@@ -73,7 +74,14 @@ class ChargerGateway:
         self._registry = Registry(broker, self._queue, reactor)
         self._desk = Desk(database, reactor)
         self._upstream = Upstream(
-            settings, broker, self._registry, self._admission.registration, self._desk, shards=shards, clock=reactor
+            settings,
+            broker,
+            self._registry,
+            self._admission.registration,
+            self._desk,
+            load_quirks(settings.quirks_file),
+            shards=shards,
+            clock=reactor,
         )
         self._factory = ChargerFactory(settings, self, reactor)
         self._liveness = Liveness(database, self.name, reactor)

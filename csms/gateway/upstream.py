@@ -14,6 +14,7 @@ from csms.gateway.command_desk import Desk
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.registry import Registry
 from csms.gateway.replies import Replies
+from csms.ocpp.quirks import Quirks
 from csms.ports import Broker, BrokerError, Message, Unroutable
 
 UNROUTABLE_PAUSE_S = 1.0
@@ -30,6 +31,7 @@ class Upstream:
         registry: Registry,
         registration: Callable[[str], Awaitable[Registration | None]],
         desk: Desk,
+        quirks: Quirks,
         *,
         shards: int,
         clock: Clock,
@@ -40,6 +42,7 @@ class Upstream:
         self.registry = registry
         self.registration = registration
         self.desk = desk
+        self.quirks = quirks
         self.replies = Replies(settings.answer_deadline_s)
         self.stopping = False
         """No further CALL is begun: what was not taken yet stays with the charger."""
