@@ -23,6 +23,12 @@ CONNECTIONS = Gauge(
 HANDSHAKES = Counter(
     "csms_charger_handshakes", "Handshakes of chargers, by HTTP status.", ["status"], registry=REGISTRY
 )
+SECURITY_ALARMS = Counter(
+    "csms_security_alarms",
+    "Attempts to get in as a charger with a wrong certificate or too low a security profile, by kind.",
+    ["event"],
+    registry=REGISTRY,
+)
 MESSAGES = Counter(
     "csms_messages",
     "CALLs of chargers, by action and what became of them: answered, refused, replayed, silent, passed_on, lost.",

@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from csms.admin import access, chargers, dead_letters, schema, tokens
+from csms.admin import access, authority, chargers, dead_letters, schema, tokens
 from csms.admin.output import Answer
 from csms.admin.site import Site
 from csms.config.descriptions import SettingDescription, describe
 
 Command = Callable[[Site, argparse.Namespace], Awaitable[Answer]]
-_SECTIONS = ("broker", "database", "http")
+_SECTIONS = ("certificates", "broker", "database", "http")
 
 _ABOUT = """\
 Looks after a csms installation: its chargers, the tokens that may charge, messages that could not be handled.
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "sign-in-link", access.sign_in_link, "a new one-time link into the console")
     _add_charger_commands(_noun(commands, "charger", "charging stations that may connect"))
     _add_token_commands(_noun(commands, "token", "cards and accounts that may charge"))
+    _add_authority_commands(_noun(commands, "ca", "the built-in certificate authority and what it has signed"))
     _add_dead_letter_commands(_noun(commands, "dead-letter", "messages that could not be handled"))
     return root
 
@@ -103,6 +104,26 @@ def _add_charger_commands(commands: Any) -> None:
     )
     change.add_argument("device_id", metavar="deviceId")
     change.add_argument("--password-file", metavar="FILE", help=password)
+    bind = _command(
+        commands,
+        "bind",
+        chargers.bind,
+        "say which serial number a charger's certificate must name (security profile 3)",
+        "Check it against the device: whoever has a certificate for this serial number comes in as this charger.",
+    )
+    bind.add_argument("device_id", metavar="deviceId")
+    bind.add_argument("serial", nargs="?", metavar="SERIAL", help="default: the one that the charger has reported")
+    unbind = _command(commands, "unbind", chargers.unbind, "let no certificate open for a charger any more")
+    unbind.add_argument("device_id", metavar="deviceId")
+    allow = _command(
+        commands,
+        "allow-profile",
+        chargers.allow_profile,
+        "let a charger connect with a lower security profile than it has had",
+        "It is bound again to the highest that it then connects with.",
+    )
+    allow.add_argument("device_id", metavar="deviceId")
+    allow.add_argument("profile", type=int, choices=(0, 1, 2, 3), help="the lowest that is allowed")
 
 
 def _add_token_commands(commands: Any) -> None:
@@ -119,6 +140,37 @@ def _add_token_commands(commands: Any) -> None:
         ("unblock", tokens.unblock, "let a blocked token charge again"),
     ):
         _command(commands, name, command, about).add_argument("token")
+
+
+def _add_authority_commands(commands: Any) -> None:
+    init = _command(
+        commands,
+        "init",
+        authority.init,
+        "make the authority, in [certificates] ca_directory",
+        "Workers sign with it what chargers ask for; gateways trust its ca.pem when client_ca_file names it.",
+    )
+    init.add_argument("--rsa", action="store_true", help="an RSA key instead of an EC key")
+    _command(commands, "show", authority.show, "who the authority is, and its certificate")
+    _command(commands, "list", authority.list_all, "certificates that were signed for chargers, newest first")
+    sign = _command(
+        commands, "sign", authority.sign, "sign a charger's request by hand, after the checks of SignCertificate"
+    )
+    sign.add_argument("csr", metavar="FILE", help="the request (PEM; - is standard input)")
+    sign.add_argument("device_id", metavar="deviceId", help="the charger, whose serial number is bound")
+    sign.add_argument("--days", type=_positive, metavar="N", help="how long it is valid (default: the setting)")
+    sign.add_argument("--out", metavar="FILE", help="where to write the certificate (default: print it)")
+    revoke = _command(commands, "revoke", authority.revoke, "let a certificate open no more")
+    revoke.add_argument("serial", metavar="SERIAL", help="the certificate's serial number, as in `ca list`")
+    revoke.add_argument("--reason", default="", metavar="TEXT", help="for people, e.g. stolen")
+    crl = _command(commands, "crl", authority.revocation_list, "the revocation list, for others than csms")
+    crl.add_argument("--days", type=_positive, default=7, metavar="N", help="when the next one is due (default: 7)")
+    crl.add_argument("--out", metavar="FILE", help="where to write the list (default: print it)")
+    server = _command(commands, "server", authority.server, "make a certificate and a key for a gateway")
+    server.add_argument("names", nargs="+", metavar="NAME", help="host names or addresses that chargers connect to")
+    server.add_argument("--out", required=True, metavar="PREFIX", help="writes PREFIX.pem and PREFIX.key")
+    server.add_argument("--rsa", action="store_true", help="an RSA key instead of an EC key")
+    server.add_argument("--days", type=_positive, metavar="N", help="how long it is valid (default: the setting)")
 
 
 def _add_dead_letter_commands(commands: Any) -> None:

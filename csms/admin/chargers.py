@@ -13,6 +13,7 @@ from csms.domain.credentials import generate_password, hash_password, objection
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
 from csms.gateway.handshake import PATH, device_id_of
+from csms.logs import escape
 
 _PAGE = 500
 
@@ -44,12 +45,69 @@ async def set_password(site: Site, arguments: argparse.Namespace) -> Answer:
         if charger is None:
             return False
         charger.password_hash = hash_password(password)
+        charger.next_passwords.clear()
         return True
 
     database = await site.database()
     if not await database.transact(work, name="set charger password"):
         raise _unknown(arguments.device_id)
     return _told(f"charger {arguments.device_id} has a new password", arguments.device_id, password, arguments)
+
+
+async def bind(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Say which serial number stands in a charger's certificate (security profile 3)."""
+
+    def work(uow: UnitOfWork) -> str:
+        charger = uow.chargers.by_device_id(arguments.device_id)
+        if charger is None:
+            raise _unknown(arguments.device_id)
+        serial = arguments.serial if arguments.serial is not None else charger.serial_number
+        if not serial:
+            raise CommandError(f"charger {charger.device_id} has not told its serial number yet: give it")
+        holder = uow.chargers.by_certificate_name(serial)
+        if holder is not None and holder is not charger:
+            raise CommandError(f"{serial} is bound to charger {holder.device_id} already")
+        charger.certificate_name = serial
+        return serial
+
+    database = await site.database()
+    serial = await database.transact(work, name="bind serial number")
+    return Answer(
+        f"the certificate of charger {arguments.device_id} must name CN={escape(serial)}",
+        {"deviceId": arguments.device_id, "certificateName": serial},
+    )
+
+
+async def unbind(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Let no certificate open for a charger any more."""
+
+    def work(uow: UnitOfWork) -> None:
+        charger = uow.chargers.by_device_id(arguments.device_id)
+        if charger is None:
+            raise _unknown(arguments.device_id)
+        charger.certificate_name = ""
+
+    database = await site.database()
+    await database.transact(work, name="unbind serial number")
+    return Answer(f"no certificate opens for charger {arguments.device_id} any more", {"deviceId": arguments.device_id})
+
+
+async def allow_profile(site: Site, arguments: argparse.Namespace) -> Answer:
+    """Let a charger connect with a lower security profile than it has had."""
+
+    def work(uow: UnitOfWork) -> int:
+        charger = uow.chargers.by_device_id(arguments.device_id)
+        if charger is None:
+            raise _unknown(arguments.device_id)
+        charger.security_profile = min(charger.security_profile, arguments.profile)
+        return charger.security_profile
+
+    database = await site.database()
+    least = await database.transact(work, name="allow security profile")
+    return Answer(
+        f"charger {arguments.device_id} may connect with security profile {least} or higher",
+        {"deviceId": arguments.device_id, "leastSecurityProfile": least},
+    )
 
 
 async def remove(site: Site, arguments: argparse.Namespace) -> Answer:
@@ -83,6 +141,8 @@ async def list_all(site: Site, arguments: argparse.Namespace) -> Answer:
                 "deviceId": charger.device_id,
                 "registration": charger.registration.value,
                 "password": bool(charger.password_hash),
+                "leastProfile": charger.security_profile,
+                "certificateName": charger.certificate_name,
                 "connected": charger.connected,
                 "lastSeenAt": charger.last_seen_at,
                 "ocppVersion": charger.ocpp_version,

@@ -98,6 +98,29 @@ class GatewaySettings:
     port: int = setting(
         9000, "port to listen on for chargers (ws://host:port/ocpp/<deviceId>)", minimum=0, maximum=MAX_PORT
     )
+    plaintext: bool = setting(True, "listen on port, without TLS; no: only on tls_port and mtls_port")
+    tls_port: int = setting(
+        0, "port for security profile 2: TLS and a password (wss://); 0: none", minimum=0, maximum=MAX_PORT
+    )
+    mtls_port: int = setting(
+        0, "port for security profile 3: TLS and a client certificate (wss://); 0: none", minimum=0, maximum=MAX_PORT
+    )
+    tls_certificate_file: str = setting(
+        "", "server certificate and its chain (PEM); read again when it changes", path=True
+    )
+    tls_key_file: str = setting("", "private key of tls_certificate_file (PEM, not encrypted)", path=True)
+    tls_second_certificate_file: str = setting(
+        "",
+        "a second server certificate with the other kind of key (RSA beside EC), for chargers that need it",
+        path=True,
+    )
+    tls_second_key_file: str = setting("", "private key of tls_second_certificate_file", path=True)
+    client_ca_file: str = setting(
+        "", "certificate authorities of chargers' certificates (PEM), needed for mtls_port", path=True
+    )
+    crl_file: str = setting(
+        "", "revocation lists of all these authorities (PEM); empty: certificates are not looked up in lists", path=True
+    )
     unknown_chargers: UnknownChargers = setting(
         UnknownChargers.REJECT, "chargers that are not in the database: reject, pending or accept"
     )
@@ -122,6 +145,21 @@ class GatewaySettings:
         1048576, "largest message of a charger; a larger one closes with 1009", minimum=1024
     )
     max_queued_calls: int = setting(64, "CALLs of one charger that wait before its socket is read no more", minimum=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSettings:
+    """[certificates]: certificates of chargers (security profile 3)."""
+
+    operator: str = setting("", "organisation (O) that chargers' certificates must name; needed for mtls_port")
+    ca_directory: str = setting(
+        "", "where `csms-admin ca init` keeps the built-in authority; with it, chargers' requests are signed", path=True
+    )
+    sign_command: str = setting(
+        "", "program that signs instead: request (PEM) on standard input, certificate and chain on standard output"
+    )
+    sign_timeout_s: float = setting(60.0, "how long sign_command may take", minimum=1)
+    days: int = setting(365, "how long a certificate that the built-in authority signs is valid", minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +262,11 @@ class SimulatorSettings:
     )
     prefix: str = setting("SIM-", "deviceIds are this and a number")
     password: str = setting("", "HTTP Basic password of every simulated charger", secret=True)
+    ca_file: str = setting("", "authority of the gateway's certificate (wss://); empty: the system's", path=True)
+    certificate_file: str = setting(
+        "", "client certificate (wss://, security profile 3); {deviceId} in the path is replaced", path=True
+    )
+    key_file: str = setting("", "private key of certificate_file; {deviceId} in the path is replaced", path=True)
     connectors: int = setting(2, "connectors of each charger", minimum=1)
     speed: float = setting(1.0, "how much faster than life: 60 makes an hour's session take a minute", minimum=0.01)
     meter_interval_s: float = setting(10.0, "between two meter values of a session, in real seconds", minimum=0.05)
@@ -248,6 +291,7 @@ class Settings:
     """All sections."""
 
     gateway: GatewaySettings = GatewaySettings()
+    certificates: CertificateSettings = CertificateSettings()
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
     broker: BrokerSettings = BrokerSettings()

@@ -19,6 +19,7 @@ from csms.domain.availability import (
     status_notification_2,
     status_notification_16,
 )
+from csms.domain.certificate_signing import sign_certificate
 from csms.domain.command_life import command_result, command_sent, release
 from csms.domain.data_transfer import data_transfer
 from csms.domain.diagnostics import diagnostics_status, firmware_status, log_status, notify_event, security_event
@@ -125,7 +126,7 @@ _EVERY_VERSION = _FROM_GATEWAYS | {
     "FirmwareStatusNotification": _fact(firmware_status),
     "LogStatusNotification": _fact(log_status),
     "SecurityEventNotification": _fact(security_event),
-    "SignCertificate": _decision(not_supported),
+    "SignCertificate": _decision(sign_certificate),
 }
 _V16 = _EVERY_VERSION | {
     "Authorize": _decision(authorize_16),

@@ -19,6 +19,10 @@ class Policy:
     """Choices of the operator that handlers obey."""
 
     accept_unknown_tokens: bool = False
+    signs_certificates: bool = False
+    """Whether somebody signs what chargers ask for."""
+    operator: str = ""
+    """The organisation that chargers' certificates name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

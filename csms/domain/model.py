@@ -65,6 +65,12 @@ class Charger:
     imsi: str = ""
     password_hash: str = ""
     """Salted fast hash of a long random key (see ``csms.domain.credentials``); empty: no password set."""
+    next_passwords: dict[str, str] = field(default_factory=dict)
+    """New passwords on their way to the charger, oldest first: see ``csms.domain.password_rotation``."""
+    security_profile: int = 0
+    """The highest one from 2 on that it has connected with; lower ones are refused (0: none is)."""
+    certificate_name: str = ""
+    """The serial number that its client certificate must name (CN), unique among all; empty: none is bound."""
     connected: bool = False
     connection_id: str = ""
     gateway: str = ""

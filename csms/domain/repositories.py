@@ -27,6 +27,7 @@ from csms.domain.model import (
     TransactionEventRecord,
 )
 from csms.domain.quirk_records import Deviations
+from csms.domain.repositories_certificates import IssuedCertificates
 from csms.domain.repositories_commands import Commands
 from csms.domain.repositories_devices import Devices
 from csms.domain.repositories_tokens import TokenGroups, UnknownTokens
@@ -58,6 +59,10 @@ class Chargers(Protocol):
 
     def connector(self, charger_id: int, evse_id: int, connector_id: int) -> Connector:
         """The connector, made when it was not known."""
+        ...
+
+    def by_certificate_name(self, name: str) -> Charger | None:
+        """The charger that the serial number ``name`` is bound to."""
         ...
 
     def connectors(self, charger_ids: Iterable[int]) -> Sequence[Connector]: ...
@@ -273,6 +278,8 @@ class UnitOfWork(Protocol):
     def chargers(self) -> Chargers: ...
     @property
     def devices(self) -> Devices: ...
+    @property
+    def issued_certificates(self) -> IssuedCertificates: ...
     @property
     def sessions(self) -> Sessions: ...
     @property

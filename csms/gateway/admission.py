@@ -9,6 +9,8 @@ none stored, ``require_password``         401
 rejected by the operator                  403, after its credentials were found right
 unknown, ``unknown_chargers = reject``    401; 404 when passwords are not required, as the specification has it
 unknown, ``accept`` or ``pending``        let in and written down, with the password that it presented, if any
+below the highest profile it has had      403, after its credentials were found right
+a certificate that is not this charger's  403; an unknown identity looks the same (profile 3, ``mtls_port``)
 failing too often                         429, for this identity from this address; see below
 the database away, nothing remembered     503
 ========================================  ======================================================================
@@ -29,8 +31,11 @@ from dataclasses import dataclass
 from twisted.logger import Logger
 
 from csms.config.settings import GatewaySettings, UnknownChargers
-from csms.domain import credentials
+from csms.domain import credentials, password_rotation
 from csms.domain.model import Charger, Registration
+from csms.domain.security import ClientCertificate, SecurityProfile, objection
+from csms.gateway.alarms import Alarms
+from csms.gateway.channel import Channel
 from csms.gateway.clock import Clock, utc
 from csms.gateway.directory import UNKNOWN_FRESH_S, Directory, Known
 from csms.gateway.handshake import basic_credentials
@@ -54,9 +59,11 @@ _log = Logger(namespace="csms.gateway")
 class Refusal(Exception):  # noqa: N818 - it names the answer
     """The handshake ends with this HTTP status."""
 
-    def __init__(self, status: int, reason: str, *, retry_after_s: float = 0.0) -> None:
+    def __init__(self, status: int, reason: str, *, retry_after_s: float = 0.0, attack: bool = False) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
+        self.attack = attack
+        """Counts as a failed attempt, and the charger's operator is told."""
         self.reason = reason
         self.retry_after_s = math.ceil(retry_after_s)
 
@@ -74,17 +81,23 @@ class Identity:
 class Admission:
     """Credentials, registration and the throttle of failures."""
 
-    def __init__(self, settings: GatewaySettings, directory: Directory, clock: Clock) -> None:
+    def __init__(
+        self, settings: GatewaySettings, directory: Directory, alarms: Alarms, clock: Clock, *, operator: str = ""
+    ) -> None:
+        """``operator``: the organisation that client certificates must name."""
         self._settings = settings
         self._directory = directory
+        self._alarms = alarms
+        self._operator = operator
         self._clock = clock
         self._failures = Throttle(limit=FAILURES_PER_MINUTE, window_s=60.0)
         self._address_failures = Throttle(limit=FAILURES_PER_ADDRESS_AND_MINUTE, window_s=60.0)
         self._enrolments = Throttle(limit=ENROLMENTS_PER_ADDRESS_AND_MINUTE, window_s=60.0)
 
-    async def admit(self, device_id: str, authorization: str | None, address: str) -> Identity:
-        """Let a charger in or raise :class:`Refusal`. ``address``: where it connects from."""
+    async def admit(self, device_id: str, authorization: str | None, channel: Channel) -> Identity:
+        """Let a charger in or raise :class:`Refusal`."""
         now = self._clock.seconds()
+        address = channel.address
         network = _network(address)
         pair = f"{network} {device_id}"
         wait_s = self._failures.blocked_for_s(pair, now)
@@ -94,15 +107,20 @@ class Admission:
         try:
             presented = self._presented(device_id, authorization)
             known = await self._directory.find(device_id, ask=not crowd_s)
-            if known is None:
-                known = await self._enrol(device_id, presented, network)
-            await self._verify(device_id, known, presented, ask=not crowd_s)
+            if channel.certificate is not None:
+                known = await self._verify_certificate(device_id, known, channel.certificate, ask=not crowd_s)
+            else:
+                needs_password = self._settings.require_password or channel.tls
+                if known is None:
+                    known = await self._enrol(device_id, presented, network, needs_password=needs_password)
+                known = await self._verify(device_id, known, presented, ask=not crowd_s, needs_password=needs_password)
+            await self._verify_profile(device_id, known, _profile(channel, known), ask=not crowd_s)
         except DatabaseError as error:
             if crowd_s:
                 raise Refusal(429, "Too many failed attempts", retry_after_s=crowd_s) from error
             raise Refusal(503, "Try again later", retry_after_s=10) from error
         except Refusal as refusal:
-            if refusal.status in {401, 404}:
+            if refusal.status in {401, 404} or refusal.attack:
                 self._failures.failed(pair, now)
                 self._address_failures.failed(network, now)
                 _log.info(
@@ -134,22 +152,75 @@ class Admission:
             raise _unauthorized()
         return pair[1]
 
-    async def _verify(self, device_id: str, known: Known, presented: bytes | None, *, ask: bool) -> None:
+    async def _verify(
+        self, device_id: str, known: Known, presented: bytes | None, *, ask: bool, needs_password: bool
+    ) -> Known:
+        """The charger, its password found right."""
         if not known.password_hash:
-            if self._settings.require_password:
+            if needs_password:
                 raise _unauthorized()
-            return
+            return known
         if presented is None:
             raise _unauthorized()
-        if credentials.verify(known.password_hash, presented):
-            return
+        if await self._fits(device_id, known, presented):
+            return known
         newer = await self._directory.find(device_id, fresh_s=RECHECK_S, ask=ask)
-        if newer is None or newer is known or not credentials.verify(newer.password_hash, presented):
+        if newer is None or newer is known or not await self._fits(device_id, newer, presented):
             raise _unauthorized()
+        return newer
 
-    async def _enrol(self, device_id: str, presented: bytes | None, network: str) -> Known:
+    async def _fits(self, device_id: str, known: Known, presented: bytes) -> bool:
+        """Whether it is the charger's password, or a new one on its way to it: then it has arrived by now."""
+        if credentials.verify(known.password_hash, presented):
+            return True
+        arrived = password_rotation.arrived(known.next_passwords, presented)
+        if arrived is None:
+            return False
+        await self._directory.password_arrived(device_id, arrived)
+        return True
+
+    async def _verify_certificate(
+        self, device_id: str, known: Known | None, certificate: ClientCertificate, *, ask: bool
+    ) -> Known:
+        """The charger whose certificate this is."""
+        why_not = self._objection(known, certificate)
+        if why_not and known is not None:
+            newer = await self._directory.find(device_id, fresh_s=RECHECK_S, ask=ask)
+            if newer is not known:
+                known, why_not = newer, self._objection(newer, certificate)
+        if known is None or why_not:
+            if known is not None:
+                info = f"{why_not}; CN {', '.join(certificate.common_names)}, SHA-256 {certificate.fingerprint}"
+                self._alarms.tell(known.charger_id, device_id, "InvalidChargePointCertificate", info)
+            raise Refusal(403, f"The certificate is not this charger's: {why_not}", attack=True)
+        return known
+
+    def _objection(self, known: Known | None, certificate: ClientCertificate) -> str:
+        if known is None:
+            return "there is no such charger"
+        return objection(
+            certificate,
+            operator=self._operator,
+            certificate_name=known.certificate_name,
+            revoked=known.revoked,
+            now=utc(self._clock),
+        )
+
+    async def _verify_profile(self, device_id: str, known: Known, profile: SecurityProfile, *, ask: bool) -> None:
+        """Refuse less security than the charger has had before (A05.FR.09); remember more."""
+        if profile < known.security_profile:
+            newer = await self._directory.find(device_id, fresh_s=RECHECK_S, ask=ask)
+            if newer is None or profile < newer.security_profile:
+                info = f"security profile {profile:d} after {known.security_profile}"
+                self._alarms.tell(known.charger_id, device_id, "SecurityProfileDowngrade", info)
+                raise Refusal(403, f"Too little security: {info}", attack=True)
+            known = newer
+        if profile > known.security_profile and profile >= SecurityProfile.TLS:
+            await self._directory.profile_reached(device_id, profile)
+
+    async def _enrol(self, device_id: str, presented: bytes | None, network: str, *, needs_password: bool) -> Known:
         """What becomes of a charger that nobody knows."""
-        policy, needs_password = self._settings.unknown_chargers, self._settings.require_password
+        policy = self._settings.unknown_chargers
         if policy is UnknownChargers.REJECT:
             credentials.verify(_NOBODYS, presented or b"")
             raise _unauthorized() if needs_password else Refusal(404, "No such charger")
@@ -172,6 +243,14 @@ class Admission:
         )
         _log.info("charger {charger} is new: {policy}", charger=device_id, policy=policy.value)
         return known
+
+
+def _profile(channel: Channel, known: Known) -> SecurityProfile:
+    if channel.certificate is not None:
+        return SecurityProfile.MUTUAL_TLS
+    if channel.tls:
+        return SecurityProfile.TLS
+    return SecurityProfile.BASIC if known.password_hash else SecurityProfile.NONE
 
 
 def _unauthorized() -> Refusal:

@@ -28,9 +28,11 @@ from zope.interface import implementer
 
 from csms import metrics
 from csms.gateway.admission import Identity, Refusal
+from csms.gateway.channel import Channel
 from csms.gateway.clock import Clock
 from csms.gateway.handshake import device_id_of
 from csms.gateway.relay import INTERNAL_ERROR, Relay
+from csms.gateway.tls import client_certificate, failure_reason
 from csms.ocpp.versions import Version, choose_version
 
 PROTOCOL_ERROR = 1002
@@ -62,7 +64,7 @@ class Hold(IntFlag):
 class Gate(Protocol):
     """Who decides about handshakes and takes the connections."""
 
-    async def admit(self, device_id: str, authorization: str | None, address: str) -> Identity:
+    async def admit(self, device_id: str, authorization: str | None, channel: Channel) -> Identity:
         """Raises Refusal."""
         ...
 
@@ -80,6 +82,7 @@ class Surroundings(Protocol):
 
     clock: Clock
     gate: Gate
+    tls: bool
     missing_is_16: bool
 
     def begin_handshake(self, protocol: ChargerProtocol) -> None: ...
@@ -118,6 +121,8 @@ class ChargerProtocol(WebSocketServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.factory.forget(self)
+        if self.factory.tls and self.state == self.STATE_CONNECTING:
+            self._tell_of_tls(reason)
         super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
@@ -140,6 +145,12 @@ class ChargerProtocol(WebSocketServerProtocol):
             self.data = _ORIGIN.sub(b"", self.data[:end]) + self.data[end:]
             self.consumeData()
 
+    def _tell_of_tls(self, reason: Failure) -> None:
+        why = failure_reason(self.transport, reason)
+        if why:
+            self._count("tls")
+            _log.info("no TLS with {address}: {reason}", address=self.address, reason=why)
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:  # noqa: N802
         self.transport.write(data)
 
@@ -158,8 +169,10 @@ class ChargerProtocol(WebSocketServerProtocol):
         device_id = device_id_of(self.http_request_uri)
         if device_id is None:
             raise ConnectionDeny(404, "Not found")
+        certificate = client_certificate(self.transport) if self.factory.tls else None
+        channel = Channel(self.address, self.factory.tls, certificate)
         try:
-            identity = await self.factory.gate.admit(device_id, request.headers.get("authorization"), self.address)
+            identity = await self.factory.gate.admit(device_id, request.headers.get("authorization"), channel)
         except Refusal as refusal:
             self._retry_after_s = refusal.retry_after_s
             raise ConnectionDeny(refusal.status, refusal.reason) from refusal

@@ -23,8 +23,9 @@ class ChargerFactory(WebSocketServerFactory):
     log = Silent()
     noisy = False
 
-    def __init__(self, settings: GatewaySettings, gate: Gate, reactor: Any) -> None:
+    def __init__(self, settings: GatewaySettings, gate: Gate, reactor: Any, *, tls: bool = False) -> None:
         super().__init__(reactor=reactor, server=None)
+        self.tls = tls
         self.clock: Clock = reactor
         self.gate = gate
         self.missing_is_16 = settings.missing_subprotocol is MissingSubprotocol.OCPP16

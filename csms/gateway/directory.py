@@ -7,6 +7,7 @@ apart and shortly, so that a scan of ids displaces no real charger.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from twisted.internet import defer
@@ -14,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from csms.coroutines import spawn
+from csms.domain import password_rotation
 from csms.domain.model import Charger, Registration
 from csms.domain.repositories import UnitOfWork
 from csms.gateway.clock import Clock, limit
@@ -41,6 +43,12 @@ class Known:
     registration: Registration
     password_hash: str
     asked_at: float
+    next_passwords: Mapping[str, str]
+    """New passwords on their way to the charger: see ``csms.domain.password_rotation``."""
+    security_profile: int
+    certificate_name: str
+    revoked: frozenset[str]
+    """Fingerprints of its certificates that are revoked."""
     station: Station
     """What it said of itself when it booted the last time."""
 
@@ -48,8 +56,10 @@ class Known:
 class Directory:
     """Chargers by deviceId."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, with_certificates: bool = False) -> None:
         self._database = database
+        self._with_certificates = with_certificates
+        """Whether it matters which certificates are revoked."""
         self._clock = clock
         self._known: dict[str, Known] = {}
         self._unknown: dict[str, float] = {}
@@ -86,6 +96,39 @@ class Directory:
 
         return self._remember(charger.device_id, await self._database.transact(work, name="enrol charger"))
 
+    async def password_arrived(self, device_id: str, name: str) -> None:
+        """The charger has come with its new password of this name: the old one opens no more."""
+        await self._change(device_id, lambda charger: password_rotation.confirm(charger, name), "new password arrived")
+
+    async def profile_reached(self, device_id: str, profile: int) -> None:
+        """The charger has come with this security profile: lower ones are refused from now on."""
+
+        def change(charger: Charger) -> None:
+            charger.security_profile = max(charger.security_profile, profile)
+
+        await self._change(device_id, change, "security profile reached")
+
+    async def _change(self, device_id: str, change: Callable[[Charger], None], name: str) -> None:
+        """Write something down about a charger; while the database is away the next connection will do it."""
+
+        def work(uow: UnitOfWork) -> tuple[Charger, frozenset[str]] | None:
+            charger = uow.chargers.by_device_id(device_id)
+            if charger is None:
+                return None
+            change(charger)
+            return charger, self._revoked(uow, charger)
+
+        try:
+            found = await self._database.transact(work, name=name)
+        except DatabaseError as error:
+            _log.warn("{charger}: {what} is not stored: {e}", charger=device_id, what=name, e=str(error))
+        else:
+            if found is not None:
+                self._remember(device_id, *found)
+
+    def _revoked(self, uow: UnitOfWork, charger: Charger) -> frozenset[str]:
+        return uow.issued_certificates.revoked(charger.id) if self._with_certificates else frozenset()
+
     def _remember_unknown(self, device_id: str) -> None:
         self._known.pop(device_id, None)
         self._unknown.pop(device_id, None)
@@ -93,7 +136,7 @@ class Directory:
             del self._unknown[next(iter(self._unknown))]
         self._unknown[device_id] = self._clock.seconds()
 
-    def _remember(self, device_id: str, charger: Charger) -> Known:
+    def _remember(self, device_id: str, charger: Charger, revoked: frozenset[str] = frozenset()) -> Known:
         self._known.pop(device_id, None)
         self._unknown.pop(device_id, None)
         if len(self._known) >= MAX_KNOWN:
@@ -103,6 +146,10 @@ class Directory:
             charger.registration,
             charger.password_hash,
             self._clock.seconds(),
+            dict(charger.next_passwords),
+            charger.security_profile,
+            charger.certificate_name,
+            revoked,
             Station(charger.vendor, charger.model, charger.firmware_version),
         )
         return known
@@ -130,18 +177,19 @@ class Directory:
         return answered
 
     async def _look_up(self, device_id: str) -> bool:
-        def work(uow: UnitOfWork) -> Charger | None:
-            return uow.chargers.by_device_id(device_id)
+        def work(uow: UnitOfWork) -> tuple[Charger, frozenset[str]] | None:
+            charger = uow.chargers.by_device_id(device_id)
+            return None if charger is None else (charger, self._revoked(uow, charger))
 
         try:
-            charger = await self._database.read(work, name="look up charger")
+            found = await self._database.read(work, name="look up charger")
         except DatabaseError as error:
             _log.debug("cannot look up charger {charger}: {error}", charger=device_id, error=str(error))
             return False
-        if charger is None:
+        if found is None:
             self._remember_unknown(device_id)
         else:
-            self._remember(device_id, charger)
+            self._remember(device_id, *found)
         return True
 
 

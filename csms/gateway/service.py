@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -28,12 +27,15 @@ from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.messages import COMMAND, BadMessage, CommandOrder, Reply, Takeover, decode
 from csms.gateway.admission import Admission, Identity, Refusal
+from csms.gateway.alarms import Alarms
+from csms.gateway.channel import Channel
 from csms.gateway.charger import ChargerProtocol, Hold
-from csms.gateway.charger_factory import CLOSE_TIMEOUT_S, ChargerFactory
+from csms.gateway.charger_factory import CLOSE_TIMEOUT_S
 from csms.gateway.clock import pause
 from csms.gateway.command_desk import Desk
 from csms.gateway.directory import Directory
 from csms.gateway.identifiers import gateway_name
+from csms.gateway.listening import Listening
 from csms.gateway.liveness import BEAT_S, Liveness
 from csms.gateway.quirk_file import load_quirks
 from csms.gateway.registry import TAKEOVER, Registry
@@ -45,7 +47,6 @@ from csms.ports import Broker, BrokerError, BrokerState, Consumer, Database, Del
 
 SWEEP_S = 0.5
 ATTACH_PAUSE_S = 1.0
-BACKLOG = 1024
 RETRY_AFTER_S = 10.0
 PREFETCH = 1000
 _PULSES = 8
@@ -58,17 +59,25 @@ _log = Logger(namespace="csms.gateway")
 class ChargerGateway:
     """Listens for chargers and relays their messages.
 
-    ``shards`` is the installation's number of shards. ``reactor`` is Twisted's: IReactorTime and IReactorTCP.
+    ``shards`` is the installation's number of shards, ``operator`` the organisation that client certificates must name.
+    ``reactor`` is Twisted's: IReactorTime and IReactorTCP.
     """
 
     def __init__(
-        self, settings: GatewaySettings, broker: Broker, database: Database, *, shards: int, reactor: Any
+        self,
+        settings: GatewaySettings,
+        broker: Broker,
+        database: Database,
+        *,
+        shards: int,
+        reactor: Any,
+        operator: str = "",
     ) -> None:
         self._settings = settings
         self._broker = broker
         self._reactor = reactor
-        directory = Directory(database, reactor)
-        self._admission = Admission(settings, directory, reactor)
+        directory = Directory(database, reactor, with_certificates=settings.mtls_port > 0)
+        self._admission = Admission(settings, directory, Alarms(database, reactor), reactor, operator=operator)
         self.name = gateway_name(settings)
         self._queue = topology.gateway_queue(self.name)
         self._registry = Registry(broker, self._queue, reactor)
@@ -83,11 +92,11 @@ class ChargerGateway:
             shards=shards,
             clock=reactor,
         )
-        self._factory = ChargerFactory(settings, self, reactor)
+        self.listening = Listening(settings, self, reactor, operator=operator)
+        """The ports."""
         self._liveness = Liveness(database, self.name, reactor)
         self._protocols: set[ChargerProtocol] = set()
         """Open WebSockets, those that are closing included."""
-        self._port: IListeningPort | None = None
         self._consumer: Consumer | None = None
         self._down_since: float | None = None
         self._pulsed_at = 0.0
@@ -104,13 +113,13 @@ class ChargerGateway:
 
     @property
     def port(self) -> int:
-        """The port that is listened on; 0 before the start and after the stop."""
-        return self._port.getHost().port if self._port is not None else 0  # type: ignore[attr-defined]
+        """The port without TLS; 0 before the start and after the stop."""
+        return self.listening.port()
 
     @property
     def ready_reason(self) -> str:
         """Why chargers are not let in, for a person; empty when they are."""
-        if self._port is None or self._upstream.stopping:
+        if not self.listening.open or self._upstream.stopping:
             return "not listening for chargers"
         if self._broker.state is not BrokerState.UP:
             return self._broker.reason or f"the broker is {self._broker.state.value}"
@@ -123,28 +132,23 @@ class ChargerGateway:
     async def start(self) -> None:
         """Listen; chargers get 503 until broker and database have answered.
 
-        Raises twisted.internet.error.CannotListenError, which names address, port and reason.
+        Raises what :meth:`Listening.start` raises.
         """
         for version in Version:
             schemas.warm(version)
-        self._port = self._reactor.listenTCP(
-            self._settings.port, self._factory, backlog=BACKLOG, interface=self._settings.listen
-        )
+        await self.listening.start()
         self._broker.on_state(self._broker_changed)
         self._broker_changed(self._broker.state)
         self._attaching = spawn(self._attach(), "attach gateway to broker")
         self._sweeping.start(SWEEP_S, now=False)
         self._beating.start(BEAT_S)
-        _log.info("listening for chargers at ws://{host}:{port}/ocpp/", host=self._settings.listen, port=self.port)
 
     async def stop(self) -> None:
         """Finish what was taken, close all sockets with 1001, tell so. Bounded by the deadlines of the settings."""
         self._upstream.stopping = self._desk.stopping = True
         self._registry.binding = False
-        port, self._port = self._port, None
-        if port is not None:
-            await maybeDeferred(port.stopListening)
-        for handshake in tuple(self._factory.handshakes):
+        await self.listening.stop()
+        for handshake in tuple(self.listening.handshakes):
             handshake.failHandshake("stopping", 503)
         for protocol in self._protocols:
             protocol.keep_back(Hold.STOPPING)
@@ -165,10 +169,10 @@ class ChargerGateway:
 
     # --- for the protocols (charger.Gate)
 
-    async def admit(self, device_id: str, authorization: str | None, address: str) -> Identity:
+    async def admit(self, device_id: str, authorization: str | None, channel: Channel) -> Identity:
         """Let a charger in or raise Refusal."""
         self._refuse_unless_ready(device_id)
-        identity = await self._admission.admit(device_id, authorization, address)
+        identity = await self._admission.admit(device_id, authorization, channel)
         self._refuse_unless_ready(device_id)
         return identity
 
@@ -233,7 +237,7 @@ class ChargerGateway:
     def _sweep(self) -> None:
         """Every deadline that has no timer of its own."""
         now = self._reactor.seconds()
-        self._factory.sweep(now)
+        self.listening.sweep(now)
         self._upstream.replies.expire(now)
         self._desk.sweep(now)
         if self._down_since is not None and now - self._down_since >= self._settings.publish_deadline_s:
@@ -245,7 +249,7 @@ class ChargerGateway:
                 protocol.pulse(now, interval_s, timeout_s)
 
     def _sockets(self) -> Sequence[ChargerProtocol]:
-        return tuple({*self._protocols, *self._factory.handshakes, *self._factory.closing})
+        return tuple({*self._protocols, *self.listening.handshakes, *self.listening.closing})
 
     def _close_all(self, code: int, reason: str) -> None:
         for protocol in tuple(self._protocols):

@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import connectionDone
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from csms.simulator.charger import VirtualCharger
 from csms.simulator.link import Link
+from csms.simulator.tls import ClientTls
 
 _log = Logger(namespace="csms.simulator")
 _FIRST_PAUSE_S = 1.0
@@ -56,7 +56,9 @@ class ChargerFactory(WebSocketClientFactory):
     protocol = ChargerProtocol  # type: ignore[assignment]
     noisy = False
 
-    def __init__(self, url: str, charger: VirtualCharger, reactor: Any, random: Random, *, password: str) -> None:
+    def __init__(
+        self, url: str, charger: VirtualCharger, reactor: Any, random: Random, *, password: str, tls: ClientTls
+    ) -> None:
         headers = {}
         if password:
             credentials = f"{charger.device_id}:{password}".encode()
@@ -71,7 +73,7 @@ class ChargerFactory(WebSocketClientFactory):
         self.setProtocolOptions(openHandshakeTimeout=20, autoPingInterval=60, autoPingTimeout=20, tcpNoDelay=True)
         endpoint = HostnameEndpoint(reactor, str(self.host), int(self.port), timeout=_CONNECT_TIMEOUT_S)
         self._endpoint: IStreamClientEndpoint = (
-            wrapClientTLS(optionsForClientTLS(str(self.host)), endpoint) if self.isSecure else endpoint
+            wrapClientTLS(tls.options(str(self.host), charger.device_id), endpoint) if self.isSecure else endpoint
         )
         self.charger = charger
         self._reactor: Any = reactor

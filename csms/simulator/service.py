@@ -11,6 +11,7 @@ from csms.config.settings import SimulatorSettings
 from csms.ocpp.versions import choose_version
 from csms.simulator.charger import VirtualCharger, wall_clock
 from csms.simulator.client import ChargerFactory
+from csms.simulator.tls import ClientTls
 
 _log = Logger(namespace="csms.simulator")
 _CONNECTS_PER_S = 50.0
@@ -21,11 +22,13 @@ class Simulator:
     """``settings.chargers`` chargers that keep connecting, booting, charging and obeying until stopped."""
 
     def __init__(self, settings: SimulatorSettings, reactor: Any) -> None:
+        self._settings = settings
         self._reactor = reactor
         random = Random(settings.seed or None)
         subprotocols = settings.versions.split()
         start = wall_clock()
         self.chargers: list[VirtualCharger] = []
+        self._randoms: list[Random] = []
         self._factories: list[ChargerFactory] = []
         self._timers: list[Any] = []
         for number in range(settings.chargers):
@@ -43,10 +46,16 @@ class Simulator:
                 start=start,
             )
             self.chargers.append(charger)
-            self._factories.append(ChargerFactory(settings.url, charger, reactor, own, password=settings.password))
+            self._randoms.append(own)
 
     async def start(self) -> None:
-        """Switch them on, one after the other."""
+        """Switch them on, one after the other. Raises :class:`ConfigError` for certificates that cannot be used."""
+        settings = self._settings
+        tls = ClientTls(settings)
+        self._factories = [
+            ChargerFactory(settings.url, charger, self._reactor, own, password=settings.password, tls=tls)
+            for charger, own in zip(self.chargers, self._randoms, strict=True)
+        ]
         _log.info("{count} virtual chargers are coming", count=len(self.chargers))
         for number, (charger, factory) in enumerate(zip(self.chargers, self._factories, strict=True)):
             charger.start()

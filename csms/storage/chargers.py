@@ -14,7 +14,15 @@ from csms.storage.tracking import Shape, Tracked
 
 MAX_DEVICE_ID_CHARACTERS = 255
 
-_charger = Shape(Charger, chargers, loaded={"registration": Registration})
+_charger = Shape(
+    Charger,
+    chargers,
+    stored={"next_passwords": lambda passwords: " ".join(f"{name}={stored}" for name, stored in passwords.items())},
+    loaded={
+        "next_passwords": lambda text: dict(item.split("=", 1) for item in text.split()),
+        "registration": Registration,
+    },
+)
 _connector = Shape(Connector, connectors)
 
 
@@ -69,6 +77,12 @@ class SqlChargers:
             found = self._chargers.fetch(self._sql.locked(_charger.query().where(chargers.c.device_id == device_id)))
             self._by_device_id[device_id] = found[0] if found else None
         return self._by_device_id[device_id]
+
+    def by_certificate_name(self, name: str) -> Charger | None:
+        self.flush()
+        query = self._sql.locked(_charger.query().where(chargers.c.certificate_name == name))
+        found = self._chargers.fetch(query) if name else []
+        return found[0] if found else None
 
     def device_ids(self, charger_ids: Iterable[int]) -> Mapping[int, str]:
         wanted = set(charger_ids)

@@ -89,7 +89,9 @@ chargers = Table(
     _id(),
     Column("device_id", OrderedText, nullable=False),
     *_texts("registration", "ocpp_version", "vendor", "model", "serial_number", "firmware_version", "iccid", "imsi"),
-    *_texts("password_hash"),
+    *_texts("password_hash", "next_passwords"),
+    _number("security_profile"),
+    *_texts("certificate_name"),
     Column("connected", Boolean, nullable=False),
     *_texts("connection_id", "gateway"),
     *_times("connected_at", "disconnected_at", "last_seen_at", "booted_at"),
@@ -97,6 +99,13 @@ chargers = Table(
     *_times("created_at"),
     UniqueConstraint("device_id"),
     Index(None, "gateway"),
+    Index(
+        "ix_chargers_certificate_name",
+        "certificate_name",
+        unique=True,
+        postgresql_where=text("certificate_name <> ''"),
+        sqlite_where=text("certificate_name <> ''"),
+    ),
     **_ROOM,
 )
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from csms.domain.messages import ChargerMessage
 from csms.storage.analytics import SqlAnalytics, SqlConsumed
+from csms.storage.certificates import SqlIssuedCertificates
 from csms.storage.chargers import SqlChargers
 from csms.storage.cluster import SqlGateways, SqlShards
 from csms.storage.commands import SqlCommands
@@ -37,6 +38,7 @@ _FLUSHED = (
     "deviations",
     "sessions",
     "analytics",
+    "issued_certificates",
     "commands",
     "log",
     "outbox",
@@ -109,6 +111,10 @@ class SqlUnitOfWork:
     @cached_property
     def commands(self) -> SqlCommands:
         return SqlCommands(self._sql)
+
+    @cached_property
+    def issued_certificates(self) -> SqlIssuedCertificates:
+        return SqlIssuedCertificates(self._sql)
 
     @cached_property
     def letters(self) -> SqlLetters:

@@ -286,7 +286,8 @@ class Composition:
                 relay=self._relay,
                 webhooks=self._settings.webhooks,
                 shards=self._shards,
-                policy=Policy(accept_unknown_tokens=settings.unknown_tokens is UnknownTokens.ACCEPT),
+                policy=_policy(self._settings),
+                certificates=self._settings.certificates,
                 reactor=reactor,
                 name=settings.name or _host_and_pid(),
             )
@@ -304,7 +305,12 @@ class Composition:
         assert self._broker is not None
         assert self._database is not None
         self._gateway = ChargerGateway(
-            self._settings.gateway, self._broker, self._database, shards=self._shards, reactor=reactor
+            self._settings.gateway,
+            self._broker,
+            self._database,
+            shards=self._shards,
+            reactor=reactor,
+            operator=self._settings.certificates.operator,
         )
         await self._gateway.start()
 
@@ -326,6 +332,14 @@ class Composition:
             _log.warn("no sign-in link now, `csms-admin sign-in-link` makes one: {reason}", reason=str(error))
         else:
             _log.info("nobody is signed in yet; this link lets in whoever opens it first: {link}", link=link)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        accept_unknown_tokens=settings.worker.unknown_tokens is UnknownTokens.ACCEPT,
+        signs_certificates=bool(settings.certificates.sign_command or settings.certificates.ca_directory),
+        operator=settings.certificates.operator,
+    )
 
 
 def _consumed_queues(settings: Settings, shards: int) -> list[str]:

@@ -12,7 +12,7 @@ from csms.tap.options import SettingsOptions
 class Options(SettingsOptions):
     """Options of ``twistd csms-gateway``."""
 
-    sections: ClassVar = ("gateway", "http", "broker", "database", "log")
+    sections: ClassVar = ("gateway", "certificates", "http", "broker", "database", "log")
     about: ClassVar = (
         "Holds the connections of chargers and browsers and passes their messages through RabbitMQ to the workers. "
         "Run as many as you need, each with its own name, and let chargers reach them through a TCP load balancer."

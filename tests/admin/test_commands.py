@@ -121,6 +121,48 @@ class ChargerTests(CommandCase):
         await self.admin("charger", "remove", "CP2")
         self.assertEqual(len((await self.admin("charger", "list")).data), 1)
 
+    async def test_a_serial_number_is_bound_to_one_charger(self) -> None:
+        for device_id in ("CP1", "CP2"):
+            await self.admin("charger", "add", device_id)
+        self.assertIn("has not told its serial number yet", await self.refused("charger", "bind", "CP1"))
+        answer = await self.admin("charger", "bind", "CP1", "SN-1")
+        self.assertEqual(answer.text, "the certificate of charger CP1 must name CN=SN-1")
+        self.assertEqual(await self.refused("charger", "bind", "CP2", "SN-1"), "SN-1 is bound to charger CP1 already")
+        await self.admin("charger", "bind", "CP1", "SN-1")
+        await self.admin("charger", "unbind", "CP1")
+        await self.admin("charger", "bind", "CP2", "SN-1")
+        self.assertEqual((await self.charger("CP2")).certificate_name, "SN-1")
+        self.assertEqual(await self.refused("charger", "bind", "NO", "SN-2"), "there is no charger NO")
+
+    async def test_the_reported_serial_number_can_be_bound(self) -> None:
+        async def add(database: SqlDatabase) -> None:
+            reported = Charger(device_id="CP1", serial_number="SN-7")
+            await database.transact(lambda uow: uow.chargers.add(reported), name="add")
+
+        await self.with_database(add)
+        await self.admin("charger", "bind", "CP1")
+        self.assertEqual((await self.charger("CP1")).certificate_name, "SN-7")
+
+    async def test_a_lower_profile_is_allowed_and_never_a_higher_one_demanded(self) -> None:
+        async def add(database: SqlDatabase) -> None:
+            await database.transact(
+                lambda uow: uow.chargers.add(Charger(device_id="CP1", security_profile=3)), name="add"
+            )
+
+        await self.with_database(add)
+        self.assertEqual((await self.admin("charger", "allow-profile", "CP1", "1")).data["leastSecurityProfile"], 1)
+        self.assertEqual((await self.admin("charger", "allow-profile", "CP1", "3")).data["leastSecurityProfile"], 1)
+        self.assertEqual((await self.charger("CP1")).security_profile, 1)
+
+    async def test_a_password_of_the_operators_ends_every_rotation(self) -> None:
+        async def add(database: SqlDatabase) -> None:
+            under_way = Charger(device_id="CP1", next_passwords={"command": "hash"})
+            await database.transact(lambda uow: uow.chargers.add(under_way), name="add")
+
+        await self.with_database(add)
+        await self.admin("charger", "set-password", "CP1")
+        self.assertEqual((await self.charger("CP1")).next_passwords, {})
+
     async def test_what_chargers_say_of_themselves_cannot_reach_the_terminal(self) -> None:
         async def add(database: SqlDatabase) -> None:
             evil = Charger(device_id="CP1", vendor="\x1b[31mred\n")

@@ -73,11 +73,15 @@ class TheTable(unittest.TestCase):
                 gateway_answer("1.6", action, context)
 
     def test_what_csms_cannot_decide_yet_is_refused_and_never_accepted(self) -> None:
-        csr = {"csr": "-----BEGIN CERTIFICATE REQUEST-----"}
-        for version in Version:
-            handled = Station(version).handle("SignCertificate", csr)
+        for version in (Version.V201, Version.V21):
+            handled = Station(version).handle("GetCertificateStatus", {"ocspRequestData": {}})
             self.assertIs(handled.error, ErrorCode.NOT_SUPPORTED)
             self.assertIsNone(handled.answer)
+
+    def test_without_an_authority_no_certificate_is_promised(self) -> None:
+        csr = {"csr": "-----BEGIN CERTIFICATE REQUEST-----"}
+        for version in Version:
+            self.assertEqual(Station(version).handle("SignCertificate", csr).answer, {"status": "Rejected"})
 
 
 class TheEntry(unittest.TestCase):

@@ -28,6 +28,8 @@ class GatewayCase(TestCase):
 
     timeout = 30
 
+    operator = ""
+
     async def setUp(self) -> None:  # type: ignore[override]
         self.patch(service, "SWEEP_S", 0.05)
         self.patch(charger_factory, "CLOSE_TIMEOUT_S", 0.5)
@@ -59,7 +61,12 @@ class GatewayCase(TestCase):
         """Start a gateway and wait until it is ready."""
         defaults: dict[str, Any] = {"name": f"gw{len(self.gateways)}", "port": 0, "ping_interval_s": 0.0}
         gateway = ChargerGateway(
-            GatewaySettings(**(defaults | settings)), self.broker, self.database, shards=2, reactor=reactor
+            GatewaySettings(**(defaults | settings)),
+            self.broker,
+            self.database,
+            shards=2,
+            reactor=reactor,
+            operator=self.operator,
         )
         self.gateways.append(gateway)
         await gateway.start()
@@ -75,9 +82,9 @@ class GatewayCase(TestCase):
         values = {"device_id": device_id, "password_hash": HASH, "registration": Registration.ACCEPTED} | fields
         return self.database.rows.add(Charger(**values))  # type: ignore[no-any-return]
 
-    async def connect(self, gateway: ChargerGateway | None = None) -> Peer:
+    async def connect(self, gateway: ChargerGateway | None = None, *, door: str = "plain") -> Peer:
         """A TCP connection to the gateway."""
-        peer = await connect((gateway or self.gateway).port)
+        peer = await connect((gateway or self.gateway).listening.port(door))
         self.peers.append(peer)
         return peer
 

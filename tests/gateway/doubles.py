@@ -30,13 +30,17 @@ class Rows:
         self.notifications: list[Notification] = []
         self.beats: list[tuple[str, datetime]] = []
         self.commands = MemoryCommands()
-        self.chargers = self.outbox = self.gateways = self
+        self.revoked_fingerprints: set[str] = set()
+        self.chargers = self.outbox = self.gateways = self.issued_certificates = self
 
     def by_device_id(self, device_id: str) -> Charger | None:
         return self.by_id.get(device_id)
 
     def connected_through(self, gateway: str) -> list[Charger]:
         return [charger for charger in self.by_id.values() if charger.connected and charger.gateway == gateway]
+
+    def revoked(self, charger_id: int) -> frozenset[str]:
+        return frozenset(self.revoked_fingerprints)
 
     def alive(self, name: str, *, started_at: datetime, now: datetime) -> None:
         self.beats.append((name, now))

@@ -28,7 +28,7 @@ class HeaderTests(GatewayCase):
         peer.send(b"GET /ocpp/CP1 HTTP/1.1\r\n" + b"X: " + b"x" * MAX_HEADER_BYTES)
         self.assertEqual((await peer.response()).status, 431)
         await peer.gone()
-        await until(lambda: not self.gateway._factory.handshakes)
+        await until(lambda: not self.gateway.listening.handshakes)
 
     async def test_large_header_in_one_piece_is_refused_too(self) -> None:
         await self.start()
@@ -127,7 +127,7 @@ class HeaderTests(GatewayCase):
         peer.request("/ocpp/CP1", password=PASSWORD)
         await until(lambda: self.database.reads == 1)
         peer.cut()
-        await until(lambda: not self.gateway._factory.handshakes)
+        await until(lambda: not self.gateway.listening.handshakes)
         self.database.slow.callback(None)
         await turn(20)
         self.assertEqual((self.gateway.connections, self.worker.messages), (0, []))

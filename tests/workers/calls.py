@@ -16,8 +16,10 @@ GATEWAY = "gw1"
 _numbers = itertools.count(1)
 
 
-def call(charger: Charger, action: str, payload: dict[str, Any], *, at: datetime = BEGIN) -> ChargerMessage:
-    """A CALL of OCPP 1.6."""
+def call(
+    charger: Charger, action: str, payload: dict[str, Any], *, at: datetime = BEGIN, version: str = "1.6"
+) -> ChargerMessage:
+    """A CALL."""
     number = next(_numbers)
     return ChargerMessage(
         device_id=charger.device_id,
@@ -29,7 +31,7 @@ def call(charger: Charger, action: str, payload: dict[str, Any], *, at: datetime
         message_id=f"019a0000{number:04x}-{number:012x}",
         unique_id=str(number),
         connection_id="019a00000000-00000000000c",
-        ocpp_version="1.6",
+        ocpp_version=version,
         gateway=GATEWAY,
     )
 

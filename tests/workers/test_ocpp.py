@@ -213,7 +213,7 @@ class ShardTests(TestCase):
         self.assertEqual([session.charger_id for session in await self.sessions()], [added.id])
 
     async def test_a_refusal_is_answered_as_an_error_and_repeated_as_one(self) -> None:
-        message = calls.call(self.charger, "SignCertificate", {"csr": "x"})
+        message = calls.call(self.charger, "GetCertificateStatus", {"ocspRequestData": {}}, version="2.0.1")
         await self.worker.commit(message)
         await self.worker.commit(message)
         first, second = self.worker.replies
