@@ -73,8 +73,10 @@ class TheTable(unittest.TestCase):
                 gateway_answer("1.6", action, context)
 
     def test_what_csms_cannot_decide_yet_is_refused_and_never_accepted(self) -> None:
+        named = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "1"}
+        data = {**named, "responderURL": "http://127.0.0.1/"}
         for version in (Version.V201, Version.V21):
-            handled = Station(version).handle("GetCertificateStatus", {"ocspRequestData": {}})
+            handled = Station(version).handle("GetCertificateStatus", {"ocspRequestData": data})
             self.assertIs(handled.error, ErrorCode.NOT_SUPPORTED)
             self.assertIsNone(handled.answer)
 
