@@ -26,7 +26,6 @@ from twisted.python.failure import Failure
 
 from csms import metrics
 from csms.coroutines import spawn
-from csms.domain.messages import BadMessage
 from csms.ports import Broker, Delivery, Fenced, Message
 from csms.workers.outcomes import DeadLetter, Outcome, Retry, Settlement, verdict
 from csms.workers.pauses import Backoff, Stop
@@ -161,6 +160,13 @@ class Loop(Generic[T]):
                 _log.warn("another worker has taken {queue}: consuming it anew", queue=self.queue)
                 await self._close()
                 await self._open()
+            except Exception as error:
+                # A fault of csms. What is in hand must neither be lost nor stop the queue for ever.
+                _log.failure("the loop of {queue} begins anew", queue=self.queue)
+                self._troubled(f"{self.queue}: {error!r}")
+                await self._close()
+                if await self._stop.pause(self._settings.retry_max_s):
+                    await self._open()
         await self._settlement.finish()
         await self._close()
 
@@ -207,8 +213,8 @@ class Loop(Generic[T]):
         for delivery in batch:
             try:
                 tasks.append((delivery, self._work.decode(delivery.message)))
-            except BadMessage as error:
-                self._settlement.settle(delivery, DeadLetter(str(error)))
+            except Exception as error:
+                self._settlement.settle(delivery, DeadLetter(verdict(error).reason))
         return tasks
 
     def _settle(self, group: list[tuple[Delivery, T]], outcomes: Sequence[Outcome]) -> None:

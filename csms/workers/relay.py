@@ -26,7 +26,7 @@ from csms.domain.identifiers import new_id
 from csms.domain.messages import COMMAND
 from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.domain.topology import COMMANDS_EXCHANGE, notification_key
-from csms.ports import Broker, BrokerError, BrokerState, Database, DatabaseError, Message, Unroutable
+from csms.ports import Broker, BrokerState, Database, DatabaseError, Message, Unroutable
 
 _log = Logger(namespace="csms.workers")
 
@@ -145,13 +145,13 @@ class Relay:
 
     async def _confirm(self, sent: Sequence[tuple[OutboxRow, Awaitable[None]]]) -> list[int]:
         """Wait for each confirm; the rows that got none. They run side by side: waiting in order costs no time."""
-        error: BrokerError | None = None
+        error: Exception | None = None
         failed: list[int] = []
         returned: list[OutboxRow] = []
         for row, publishing in sent:
             try:
                 await publishing
-            except BrokerError as failure:
+            except Exception as failure:
                 if isinstance(failure, Unroutable) and row.exchange == COMMANDS_EXCHANGE:
                     returned.append(row)
                 else:
@@ -159,9 +159,11 @@ class Relay:
                     failed.append(row.id)
             else:
                 self._confirmed.append(row.id)
-        if returned:
-            await self._returned(returned)
-        self._unconfirmed.difference_update(row.id for row, _ in sent)
+        try:
+            if returned:
+                await self._returned(returned)
+        finally:
+            self._unconfirmed.difference_update(row.id for row, _ in sent)
         metrics.OUTBOX_UNCONFIRMED.set(len(self._unconfirmed))
         if error is not None:
             _log.warn(

@@ -185,6 +185,32 @@ class PoisonTests(LoopTestCase):
         self.assertEqual(bad.outcome, "requeue")
 
 
+class FaultTests(LoopTestCase):
+    def test_a_fault_of_the_work_gives_everything_back_and_begins_anew(self) -> None:
+        async def forgetful(batch: Sequence[str]) -> Sequence[Outcome]:
+            return []
+
+        self.patch(self.work, "commit", forgetful)
+        deliveries = self.deliver("a", "b")
+        self.clock.advance(0)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.outcomes(deliveries), ["requeue", "requeue"])
+        self.assertIn("ValueError", self.loop.trouble)
+        self.work.commit = Ledger.commit.__get__(self.work)  # type: ignore[method-assign]
+        self.run_for(10.1)
+        again = self.deliver("a", "b")
+        self.clock.advance(0)
+        self.assertEqual(self.outcomes(again), ["ack", "ack"])
+        self.assertEqual(self.loop.trouble, "")
+
+    def test_a_fault_of_the_decoder_is_the_messages_own(self) -> None:
+        good = self.deliver("a")
+        bad = self.broker.deliver(Message(body=b"\xff", message_id="x"))
+        self.clock.advance(0)
+        self.assertEqual(self.outcomes([*good, bad]), ["ack", "ack"])
+        self.assertIn("UnicodeDecodeError", death_of(self.broker.published[0].message.headers).reason)
+
+
 class RetryTests(LoopTestCase):
     def test_a_batch_waits_in_place_while_the_database_is_away(self) -> None:
         self.work.errors = [DatabaseUnavailable("no route") for _ in range(4)]
