@@ -20,7 +20,7 @@ _STATES = {"Accepted": WishState.ACCEPTED, "Scheduled": WishState.SCHEDULED}
 
 
 def availability_answered_16(call: CommandCall) -> None:
-    """ChangeAvailability of 1.6: connector 0 is the charger with all its connectors."""
+    """ChangeAvailability of 1.6: it is wanted until statuses say that it is so; connector 0 is the whole charger."""
     connector_id = bounded(integer(call.request, "connectorId"), MAX_EVSE_ID)
     _answered(call, connector_id, connector_id, operative=text(call.request, "type", 40) == "Operative")
 

@@ -29,7 +29,7 @@ CRITICAL_EVENTS_2 = CRITICAL_EVENTS | {"InvalidFirmwareSignature", "MaintenanceL
 
 
 def firmware_status(call: Call) -> Handled:
-    """FirmwareStatusNotification of all versions, SignedFirmwareStatusNotification of 1.6."""
+    """The firmware job goes on (FirmwareStatusNotification, 1.6 SignedFirmwareStatusNotification)."""
     status, previous = text(call.payload, "status", 40), call.charger.firmware_status
     if status and status != previous:
         call.charger.firmware_status = status
@@ -44,12 +44,12 @@ def firmware_status(call: Call) -> Handled:
 
 
 def diagnostics_status(call: Call) -> Handled:
-    """DiagnosticsStatusNotification of 1.6."""
+    """The diagnostics job goes on (1.6 DiagnosticsStatusNotification)."""
     return _upload_status(call, JobKind.DIAGNOSTICS)
 
 
 def log_status(call: Call) -> Handled:
-    """LogStatusNotification of all versions."""
+    """The log job goes on (LogStatusNotification)."""
     return _upload_status(call, JobKind.LOG)
 
 

@@ -44,7 +44,7 @@ class _Parsed:
 
 
 def certificate_installed(call: CommandCall) -> None:
-    """InstallCertificate, once accepted."""
+    """InstallCertificate: once accepted, the certificate is in the charger."""
     if text(call.response, "status", 40) == "Accepted":
         pem, use = text(call.request, "certificate", 20_000), text(call.request, "certificateType", 60)
         known = [one for one in _of(call, use) if one.pem == pem]

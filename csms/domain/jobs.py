@@ -38,25 +38,25 @@ _NO_FILE = "NothingToUpload"
 
 
 def firmware_update_answered(call: CommandCall) -> None:
-    """UpdateFirmware has no status: an answer is an acceptance."""
+    """UpdateFirmware: a job begins. There is no status: an answer is an acceptance."""
     _begin(call, JobKind.FIRMWARE, "Accepted", call.request, scheduled_for=_time(call.request, "retrieveDate"))
 
 
 def signed_firmware_update_answered(call: CommandCall) -> None:
-    """SignedUpdateFirmware: ``AcceptedCanceled`` accepts it in the place of the one that runs."""
+    """SignedUpdateFirmware: a job begins; with ``AcceptedCanceled`` it takes the place of the one that runs."""
     firmware = mapping(call.request, "firmware")
     status = text(call.response, "status", 40)
     _begin(call, JobKind.FIRMWARE, status, firmware, scheduled_for=_time(firmware, "retrieveDateTime"))
 
 
 def diagnostics_answered(call: CommandCall) -> None:
-    """GetDiagnostics: without a file name there is nothing to upload."""
+    """GetDiagnostics: a job begins, unless there is no file name, and so nothing to upload."""
     status = "Accepted" if text(call.response, "fileName", 255) else _NO_FILE
     _begin(call, JobKind.DIAGNOSTICS, status, call.request, file_name=text(call.response, "fileName", 255))
 
 
 def log_answered(call: CommandCall) -> None:
-    """GetLog, for the diagnostics or the security log."""
+    """GetLog: a job begins, for the diagnostics or the security log."""
     status, file_name = text(call.response, "status", 40), text(call.response, "filename", 255)
     _begin(call, JobKind.LOG, status, mapping(call.request, "log"), file_name=file_name)
 

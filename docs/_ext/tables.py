@@ -1,13 +1,14 @@
 """Directives that draw their tables from the code, so that no page can disagree with it.
 
-``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions`` and ``csms-metrics`` take no arguments.
+``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions``, ``csms-actions-16`` and ``csms-metrics`` take
+no arguments.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -18,6 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 from csms.config.settings import Settings, WebhookSettings
 from csms.domain import topology
 from csms.domain.actions import ACTIONS
+from csms.domain.command_effects import RESULTS
+from csms.domain.stored import FROM_CHARGER, TO_CHARGER
 from csms.metrics import REGISTRY
 
 
@@ -96,10 +99,32 @@ class ActionsTable(TableDirective):
     def text(self) -> Iterable[str]:
         rows = []
         for (version, name), action in sorted(ACTIONS.items()):
-            effect = inspect.getdoc(action.handler) if action.handler else "Kept in the message log."
-            effect = re.sub(r":\w+:(`[^`]+`)", r"`\1`", (effect or "").splitlines()[0])
-            rows.append((version, name, action.answered_by.value, effect))
+            rows.append((version, name, action.answered_by.value, effect_of(action.handler)))
         yield from table("9 30 21 40", ("version", "action", "answered by", "effect"), rows)
+
+
+class Actions16Table(TableDirective):
+    """All actions of 1.6, both ways: who asks, who answers, what comes of it, and where it is stored."""
+
+    def text(self) -> Iterable[str]:
+        rows = []
+        for name, tables in FROM_CHARGER.items():
+            action = ACTIONS["1.6", name]
+            rows.append((name, "charger", action.answered_by.value, effect_of(action.handler), names(tables)))
+        for name, tables in TO_CHARGER.items():
+            rows.append((name, "csms", "charger", effect_of(RESULTS["1.6", name]), names(tables)))
+        yield from table("26 9 13 32 20", ("action", "asked by", "answered by", "effect", "stored in"), sorted(rows))
+
+
+def effect_of(function: Callable[..., Any] | None) -> str:
+    """The first line of the docstring of a handler."""
+    effect = inspect.getdoc(function) if function else "Kept in the message log."
+    return re.sub(r":\w+:(`[^`]+`)", r"`\1`", (effect or "").splitlines()[0])
+
+
+def names(tables: Sequence[str]) -> str:
+    """Names of database tables."""
+    return ", ".join(f"``{name}``" for name in tables) or "\u2013"
 
 
 class Metrics(TableDirective):
@@ -120,5 +145,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-exchanges", Exchanges)
     app.add_directive("csms-queues", Queues)
     app.add_directive("csms-actions", ActionsTable)
+    app.add_directive("csms-actions-16", Actions16Table)
     app.add_directive("csms-metrics", Metrics)
     return {"parallel_read_safe": True}

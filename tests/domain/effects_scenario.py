@@ -9,7 +9,7 @@ from typing import Any
 
 from csms.domain.repositories import UnitOfWork
 from tests.domain.commanding import ACCEPTED, CommandedStation
-from tests.domain.station import NOON, iso
+from tests.domain.station import NOON, iso, sampled_16
 
 KINDS = (
     *("configuration", "local_lists", "local_list_entries", "reservations", "charging_profiles"),
@@ -35,7 +35,8 @@ def hashes(serial_number: str) -> dict[str, str]:
 
 
 def play(station: CommandedStation) -> None:
-    """All commands that change anything, and what the charger tells afterwards."""
+    """All commands and messages that change anything."""
+    station.send("BootNotification", {"chargePointVendor": "v", "chargePointModel": "m"})
     _settings(station)
     _lists(station)
     _reservations(station)
@@ -44,6 +45,8 @@ def play(station: CommandedStation) -> None:
     _certificates(station)
     _availability(station)
     station.send("SecurityEventNotification", {"type": "MemoryExhaustion", "timestamp": iso(station.now)})
+    station.wait(hours=1)
+    station.send("Heartbeat", {})
 
 
 def kept(uow: UnitOfWork, charger_id: int) -> dict[str, Sequence[Any]]:
@@ -77,7 +80,8 @@ def _lists(station: CommandedStation) -> None:
     station.command(
         "SendLocalList", {"listVersion": 2, "updateType": "Differential", "localAuthorizationList": changes}
     )
-    station.command("GetLocalListVersion", {}, {"listVersion": 2})
+    station.command("GetLocalListVersion", {}, {"listVersion": 0})
+    station.command("SendLocalList", full)
 
 
 def _reservations(station: CommandedStation) -> None:
@@ -86,7 +90,11 @@ def _reservations(station: CommandedStation) -> None:
         request = {"connectorId": connector, "expiryDate": expiry, "idTag": f"CARD{number}", "reservationId": number}
         station.command("ReserveNow", request, {"status": answer})
     station.command("CancelReservation", {"reservationId": 2})
-    station.stop(station.start(connectorId=1, idTag="CARD1", reservationId=1))
+    transaction = station.start(connectorId=1, idTag="CARD1", reservationId=1)
+    values = [sampled_16(station.now, {"value": "1500"})]
+    station.send("MeterValues", {"connectorId": 1, "transactionId": transaction, "meterValue": values})
+    later = [sampled_16(station.now + timedelta(seconds=1), {"value": "3500"})]
+    station.stop(transaction, transactionData=later)
     station.send("StatusNotification", {"connectorId": 0, "status": "Faulted", "errorCode": "OtherError"})
 
 
@@ -99,6 +107,10 @@ def _profiles(station: CommandedStation) -> None:
     station.command("ClearChargingProfile", {"id": 3})
     of_transaction = profile(4, "TxProfile")
     station.command("RemoteStartTransaction", {"idTag": "CARD", "chargingProfile": of_transaction})
+    transaction = station.start(connectorId=1, idTag="CARD")
+    station.wait(minutes=1)
+    station.stop(transaction)
+    station.command("RemoteStartTransaction", {"idTag": "CARD", "chargingProfile": of_transaction})
     station.start(connectorId=1, idTag="CARD")
     answer = ACCEPTED | {"connectorId": 1, "scheduleStart": iso(station.now), "chargingSchedule": _SCHEDULE}
     station.command("GetCompositeSchedule", {"connectorId": 1, "duration": 120}, answer)
@@ -109,11 +121,14 @@ def _jobs(station: CommandedStation) -> None:
     station.send("DiagnosticsStatusNotification", {"status": "Uploading"})
     station.send("DiagnosticsStatusNotification", {"status": "Uploaded"})
     station.command("UpdateFirmware", {"location": "ftp://files.example/", "retrieveDate": iso(NOON)}, {})
+    station.send("FirmwareStatusNotification", {"status": "Downloading"})
     firmware = {"location": "-", "retrieveDateTime": iso(NOON), "signingCertificate": "-", "signature": "-"}
     station.command("SignedUpdateFirmware", {"requestId": 7, "firmware": firmware}, {"status": "AcceptedCanceled"})
     station.send("SignedFirmwareStatusNotification", {"status": "InvalidSignature", "requestId": 7})
     remote = {"remoteLocation": "ftp://files.example/"}
     station.command("GetLog", {"requestId": 8, "logType": "SecurityLog", "log": remote}, {"status": "Rejected"})
+    station.command("GetLog", {"requestId": 9, "logType": "DiagnosticsLog", "log": remote})
+    station.send("LogStatusNotification", {"status": "Uploading", "requestId": 9})
 
 
 def _certificates(station: CommandedStation) -> None:

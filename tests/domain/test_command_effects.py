@@ -9,7 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from csms.domain.actions import ACTIONS
 from csms.domain.command_effects import REQUESTS, RESULTS
+from csms.domain.messages import COMMAND_RESULT, COMMAND_SENT, CONNECTION_CLOSED, CONNECTION_OPENED
+from csms.domain.stored import FROM_CHARGER, TO_CHARGER
 from csms.ocpp.directions import direction
 from csms.ocpp.schemas import actions
 from csms.ocpp.versions import Version
@@ -69,6 +72,12 @@ class TheTable(unittest.TestCase):
     def test_every_action_that_1_6_lets_us_send_has_an_effect_or_says_that_it_has_none(self) -> None:
         ours = {action for action in actions(Version.V16) if (way := direction(Version.V16, action)) and way.csms_calls}
         self.assertEqual({action for version, action in RESULTS if version == "1.6"}, ours)
+
+    def test_of_every_action_of_1_6_it_is_said_where_its_effects_are_stored(self) -> None:
+        self.assertEqual(set(TO_CHARGER), {action for version, action in RESULTS if version == "1.6"})
+        of_gateways = {CONNECTION_OPENED, CONNECTION_CLOSED, COMMAND_SENT, COMMAND_RESULT}
+        ours = {action for version, action in ACTIONS if version == "1.6"} - of_gateways
+        self.assertEqual(set(FROM_CHARGER), ours)
 
     def test_only_what_may_be_sent_has_an_effect(self) -> None:
         for version, action in {**RESULTS, **REQUESTS}:
