@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from csms.api.access import Access
+from csms.api.command_waits import CommandWaits, Happenings
 from csms.api.console import BUILT_CONSOLE, Console
 from csms.api.health import Readiness, add_routes
 from csms.api.origins import Origins
@@ -24,6 +25,7 @@ from csms.api.services import Services
 from csms.api.site import BrowserEvents, Gate
 from csms.config.settings import HttpSettings
 from csms.coroutines import spawn
+from csms.domain.repositories import OutboxRow
 from csms.ports import Database, DatabaseError
 
 SIGN_IN_CHECK_S = 30.0
@@ -70,6 +72,8 @@ class HttpService:
         *,
         database: Database,
         events: BrowserEvents,
+        happenings: Happenings,
+        publish: Callable[[Sequence[OutboxRow]], None],
         readiness: Readiness,
         reactor: IReactor,
         now: Callable[[], datetime],
@@ -78,7 +82,14 @@ class HttpService:
         self._events = events
         self._reactor = reactor
         self._access = Access(database, settings, now)
-        services = Services(database=database, access=self._access, now=now, signed_out=events.sign_out)
+        services = Services(
+            database=database,
+            access=self._access,
+            now=now,
+            signed_out=events.sign_out,
+            publish=publish,
+            waits=CommandWaits(happenings, reactor),
+        )
         self.app = build_app(services, console=Console(console), readiness=readiness)
         gate = Gate(
             routes=self.app.resource(),

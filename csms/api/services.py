@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from csms.api.access import Access
+from csms.api.command_waits import CommandWaits
+from csms.domain.repositories import OutboxRow
 from csms.ports import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """``now`` tells the time; ``signed_out`` is told the session of everybody who signs out."""
+    """``now`` tells the time; ``signed_out`` is told the session of everybody who signs out.
+
+    ``publish`` brings rows of the outbox to the broker, without waiting; ``waits`` tells of commands that have ended.
+    """
 
     database: Database
     access: Access
     now: Callable[[], datetime]
     signed_out: Callable[[str], None]
+    publish: Callable[[Sequence[OutboxRow]], None]
+    waits: CommandWaits

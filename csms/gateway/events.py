@@ -77,6 +77,7 @@ class EventRing:
         self._seen: dict[str, None] = {}
         self._bytes = 0
         self._listeners: set[Callable[[], None]] = set()
+        self._watchers: list[Callable[[Notification | None], None]] = []
         self.begin = 0
         """Position of the oldest event."""
         self.end = 0
@@ -106,6 +107,8 @@ class EventRing:
         while len(self._events) > self._kept or (self._bytes > self._max_bytes and len(self._events) > 1):
             self._drop_oldest()
         self._tell()
+        for watcher in self._watchers:
+            watcher(notification)
         return True
 
     def break_off(self) -> None:
@@ -116,6 +119,8 @@ class EventRing:
         self.end += 1
         self.begin = self.end
         self._tell()
+        for watcher in self._watchers:
+            watcher(None)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every change."""
@@ -124,6 +129,10 @@ class EventRing:
     def unlisten(self, listener: Callable[[], None]) -> None:
         """Do not call it any more."""
         self._listeners.discard(listener)
+
+    def watch(self, watcher: Callable[[Notification | None], None]) -> None:
+        """Call ``watcher`` with every new notification, and with None when some were missed."""
+        self._watchers.append(watcher)
 
     def _remember(self, event_id: str) -> None:
         # Longer than the events themselves: after a lost connection the stream repeats the last minute.

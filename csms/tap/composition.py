@@ -27,6 +27,7 @@ from csms.config.loading import ConfigError
 from csms.config.settings import Settings, UnknownTokens
 from csms.domain import topology
 from csms.domain.handling import Policy
+from csms.domain.repositories import OutboxRow
 from csms.gateway.browser import Browsers, to_wire
 from csms.gateway.event_feed import EventFeed
 from csms.gateway.events import EventRing
@@ -181,11 +182,18 @@ class Composition:
             self._settings.http,
             database=self._database,
             events=browsers,
+            happenings=self._ring,
+            publish=self._publish,
             readiness=self.readiness,
             reactor=reactor,
             now=_now,
         )
         await self._http.start()
+
+    def _publish(self, rows: Sequence[OutboxRow]) -> None:
+        """For requests; before the broker is there, the rows wait in the outbox for a sweep."""
+        if self._relay is not None:
+            self._relay.publish(rows)
 
     async def _stop_http(self) -> None:
         if self._http is not None:

@@ -20,6 +20,7 @@ from twisted.web.http_headers import Headers
 from csms.api.access import SESSION_COOKIE, create_sign_in_link
 from csms.api.service import HttpService
 from csms.config.settings import HttpSettings
+from csms.domain.repositories import OutboxRow
 from csms.gateway.browser import Browsers, to_wire
 from csms.gateway.events import EventRing
 from csms.storage import SqlDatabase, open_database
@@ -65,11 +66,14 @@ class SiteTestCase(TestCase):
         await self.database.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.database.stop()))
         self.ring = EventRing(1000, to_wire)
+        self.published: list[OutboxRow] = []
         self.browsers = Browsers(self.ring, self.settings, clock=reactor, now=self.now)
         self.service = HttpService(
             self.settings,
             database=self.database,
             events=self.browsers,
+            happenings=self.ring,
+            publish=self.published.extend,
             readiness=lambda: self.problems,
             reactor=reactor,
             now=self.now,

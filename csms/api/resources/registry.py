@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from csms.api.resources import chargers, general, sessions
+from csms.api.resources import chargers, commands, general, sessions
 
 OPERATIONS = (
     *general.OPERATIONS,
     *chargers.OPERATIONS,
+    *commands.OPERATIONS,
     *sessions.OPERATIONS,
 )
