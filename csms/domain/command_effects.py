@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from csms.domain.availability_wishes import availability_answered_2, availability_answered_16
+from csms.domain.command_model import Command
 from csms.domain.commands import CommandCall
 from csms.domain.configuration import configuration_changed, configuration_reported, configuration_wanted
 from csms.domain.installed_certificates import (
@@ -24,11 +25,22 @@ from csms.domain.jobs import (
     signed_firmware_update_answered,
 )
 from csms.domain.local_lists import local_list_sent, local_list_version_reported
+from csms.domain.password_commands import password_answered, password_command_ended, password_offered
+from csms.domain.repositories import UnitOfWork
 from csms.domain.reservations import reservation_cancelled, reserved
 from csms.domain.smart_charging import composite_reported, profile_set, profiles_cleared, remote_start_answered
 from csms.ocpp.versions import Version
 
 Effect = Callable[[CommandCall], None]
+End = Callable[[UnitOfWork, Command], None]
+
+
+def _each(*effects: Effect) -> Effect:
+    def all_of_them(call: CommandCall) -> None:
+        for effect in effects:
+            effect(call)
+
+    return all_of_them
 
 
 def answer_only(_: CommandCall) -> None:
@@ -39,7 +51,7 @@ _V16: Mapping[str, Effect] = {
     "CancelReservation": reservation_cancelled,
     "CertificateSigned": certificate_signed,
     "ChangeAvailability": availability_answered_16,
-    "ChangeConfiguration": configuration_changed,
+    "ChangeConfiguration": _each(configuration_changed, password_answered),
     "ClearCache": answer_only,
     "ClearChargingProfile": profiles_cleared,
     "DataTransfer": answer_only,
@@ -76,6 +88,11 @@ RESULTS: Mapping[tuple[str, str], Effect] = {
 }
 """By version ("1.6") and action: called once with the charger's CALLRESULT."""
 REQUESTS: Mapping[tuple[str, str], Effect] = {
-    (Version.V16.value, "ChangeConfiguration"): configuration_wanted,
+    (Version.V16.value, "ChangeConfiguration"): _each(configuration_wanted, password_offered),
 }
-"""Called once when the command is stored, where something must be noted then; ``response`` is empty."""
+"""Called once when the command is stored, where something must be noted then; ``response`` is empty. It may end the
+command: one that is in a final state then goes nowhere."""
+ENDS: Mapping[tuple[str, str], End] = {
+    (Version.V16.value, "ChangeConfiguration"): password_command_ended,
+}
+"""Called when the command has come to its end, whatever that is; after ``unknown`` perhaps again."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from csms.domain.command_effects import REQUESTS, RESULTS
+from csms.domain.command_effects import ENDS, REQUESTS, RESULTS
 from csms.domain.command_model import Command, CommandState
 from csms.domain.commands import LOST_AFTER, MOVES_WITHIN, CommandCall
 from csms.domain.handling import Call, Handled, Notes
@@ -43,8 +43,11 @@ def store(uow: UnitOfWork, charger: Charger, command: Command, notes: Notes) -> 
     command = uow.commands.add(command)
     if not command.state.is_final:
         _run_effect(REQUESTS, uow, charger, command, {}, notes, command.created_at)
+    if command.state.is_final:
+        _end(uow, command, command.state, command.created_at, notes)
+    else:
         notes.commands.append(command)
-    notes.command_changed(command)
+        notes.command_changed(command)
     return command
 
 
@@ -72,7 +75,7 @@ def cancel(uow: UnitOfWork, command_id: str, now: datetime, notes: Notes) -> Com
     """The command, cancelled unless the charger may have seen it; None when there is none."""
     command = uow.commands.get(command_id)
     if command is not None and command.state.is_unsent:
-        _end(command, CommandState.CANCELLED, now, notes)
+        _end(uow, command, CommandState.CANCELLED, now, notes)
     return command
 
 
@@ -82,13 +85,13 @@ def not_routed(uow: UnitOfWork, command_ids: Iterable[str], now: datetime, notes
         if command.state is not CommandState.WAITING:
             continue
         if command.expires_at <= now:
-            _end(command, CommandState.EXPIRED, now, notes)
+            _end(uow, command, CommandState.EXPIRED, now, notes)
         elif command.kept:
             command.state = CommandState.QUEUED
             command.look_at = min(command.expires_at, now + QUEUED_LOOK)
             notes.command_changed(command)
         else:
-            _end(command, CommandState.NOT_CONNECTED, now, notes)
+            _end(uow, command, CommandState.NOT_CONNECTED, now, notes)
 
 
 def sweep(uow: UnitOfWork, now: datetime, notes: Notes, *, limit: int) -> int:
@@ -96,9 +99,9 @@ def sweep(uow: UnitOfWork, now: datetime, notes: Notes, *, limit: int) -> int:
     due = uow.commands.due(now, limit=limit)
     for command in due:
         if command.state is CommandState.SENT:
-            _end(command, CommandState.UNKNOWN, now, notes)
+            _end(uow, command, CommandState.UNKNOWN, now, notes)
         elif command.expires_at <= now:
-            _end(command, CommandState.EXPIRED, now, notes)
+            _end(uow, command, CommandState.EXPIRED, now, notes)
         elif command.state is CommandState.WAITING:
             _put_on_its_way(command, now, notes)
         else:
@@ -143,7 +146,7 @@ def command_result(call: Call) -> Handled:
     command.error_description = text(payload, "errorDescription", MAX_ERROR_DESCRIPTION)
     if isinstance(answer, dict):
         command.answer = encode(answer)
-    _end(command, CommandState(outcome), call.received_at, call.notes)
+    _end(call.uow, command, CommandState(outcome), call.received_at, call.notes)
     if command.state is CommandState.ANSWERED and isinstance(answer, dict):
         _run_effect(RESULTS, call.uow, call.charger, command, answer, call.notes, call.received_at)
     return call.done()
@@ -179,7 +182,10 @@ def _put_on_its_way(command: Command, now: datetime, notes: Notes) -> None:
     notes.commands.append(command)
 
 
-def _end(command: Command, state: CommandState, now: datetime, notes: Notes) -> None:
+def _end(uow: UnitOfWork, command: Command, state: CommandState, now: datetime, notes: Notes) -> None:
     command.state = state
     command.finished_at = now
+    end = ENDS.get((command.ocpp_version, command.action))
+    if end is not None:
+        end(uow, command)
     notes.command_changed(command)
