@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from csms.admin import access, authority, chargers, dead_letters, schema, tokens
+from csms.admin import access, authority, chargers, dead_letters, groups, schema, token_files, tokens
 from csms.admin.output import Answer
 from csms.admin.site import Site
 from csms.config.descriptions import SettingDescription, describe
+from csms.domain.token_csv import COLUMNS
 
 Command = Callable[[Site, argparse.Namespace], Awaitable[Answer]]
 _SECTIONS = ("certificates", "broker", "database", "http")
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "sign-in-link", access.sign_in_link, "a new one-time link into the console")
     _add_charger_commands(_noun(commands, "charger", "charging stations that may connect"))
     _add_token_commands(_noun(commands, "token", "cards and accounts that may charge"))
+    _add_group_commands(_noun(commands, "group", "groups of tokens, and how many sessions they may have at once"))
     _add_authority_commands(_noun(commands, "ca", "the built-in certificate authority and what it has signed"))
     _add_dead_letter_commands(_noun(commands, "dead-letter", "messages that could not be handled"))
     return root
@@ -140,6 +142,30 @@ def _add_token_commands(commands: Any) -> None:
         ("unblock", tokens.unblock, "let a blocked token charge again"),
     ):
         _command(commands, name, command, about).add_argument("token")
+    take = _command(
+        commands,
+        "import",
+        token_files.import_all,
+        "take tokens from a CSV file, all of them or none",
+        f"Columns, named in the first line: {', '.join(COLUMNS)}. Tokens that are there already are replaced.",
+    )
+    take.add_argument("file", metavar="FILE", help="UTF-8; - is standard input")
+    take.add_argument("--dry-run", action="store_true", help="only look whether the file can be taken")
+    write = _command(commands, "export", token_files.export_all, "all tokens as CSV")
+    write.add_argument("--out", metavar="FILE", help="where to write them (default: print them)")
+
+
+def _add_group_commands(commands: Any) -> None:
+    most = "how many sessions all tokens of the group may have at once"
+    add = _command(commands, "add", groups.add, "make a group known", "Tokens name it: `csms-admin token add --group`.")
+    add.add_argument("name")
+    add.add_argument("--max-sessions", type=_positive, metavar="N", help=f"{most} (default: any)")
+    add.add_argument("--note", default="", help="for people")
+    _command(commands, "list", groups.list_all, "all groups that were added")
+    change = _command(commands, "set-limit", groups.set_limit, "change a group's limit")
+    change.add_argument("name")
+    change.add_argument("limit", type=groups.limit, metavar="N", help=f"{most}, or none")
+    _command(commands, "remove", groups.remove, "forget a group's limit; its tokens stay").add_argument("name")
 
 
 def _add_authority_commands(commands: Any) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site
 from csms.domain.model import IdToken
 from csms.domain.repositories import UnitOfWork
+from csms.domain.token_csv import moment, token_objection
 
-MAX_TOKEN_CHARS = 255
 _PAGE = 500
 
 
@@ -94,15 +94,14 @@ async def _set_blocked(site: Site, token: str, *, blocked: bool) -> Answer:
 
 
 def _token(text: str) -> str:
-    if not 1 <= len(text) <= MAX_TOKEN_CHARS or not text.isprintable() or text != text.strip():
-        raise CommandError(f"{text!r} cannot be a token: 1 to {MAX_TOKEN_CHARS} printable characters")
+    objection = token_objection(text)
+    if objection:
+        raise CommandError(objection)
     return text
 
 
 def _moment(text: str) -> datetime:
-    """A time in ISO 8601; UTC where it names no zone."""
     try:
-        moment = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError as error:
         raise CommandError(f"--expires {text}: not a time like 2030-12-31 or 2030-12-31T18:00:00Z") from error
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
