@@ -7,11 +7,18 @@ or a caller can send.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec
 
 from csms.domain.availability_wishes import availability_answered_2, availability_answered_16
 from csms.domain.command_model import Command
 from csms.domain.commands import CommandCall
-from csms.domain.configuration import configuration_changed, configuration_reported, configuration_wanted
+from csms.domain.configuration import (
+    configuration_changed,
+    configuration_command_ended,
+    configuration_reported,
+    configuration_wanted,
+)
 from csms.domain.installed_certificates import (
     certificate_deleted,
     certificate_installed,
@@ -33,14 +40,16 @@ from csms.ocpp.versions import Version
 
 Effect = Callable[[CommandCall], None]
 End = Callable[[UnitOfWork, Command], None]
+P = ParamSpec("P")
 
 
-def _each(*effects: Effect) -> Effect:
-    def all_of_them(call: CommandCall) -> None:
-        for effect in effects:
-            effect(call)
+def _both(first: Callable[P, None], second: Callable[P, None]) -> Callable[P, None]:
+    @wraps(first)
+    def both(*args: P.args, **kwargs: P.kwargs) -> None:
+        first(*args, **kwargs)
+        second(*args, **kwargs)
 
-    return all_of_them
+    return both
 
 
 def answer_only(_: CommandCall) -> None:
@@ -51,7 +60,7 @@ _V16: Mapping[str, Effect] = {
     "CancelReservation": reservation_cancelled,
     "CertificateSigned": certificate_signed,
     "ChangeAvailability": availability_answered_16,
-    "ChangeConfiguration": _each(configuration_changed, password_answered),
+    "ChangeConfiguration": _both(configuration_changed, password_answered),
     "ClearCache": answer_only,
     "ClearChargingProfile": profiles_cleared,
     "DataTransfer": answer_only,
@@ -88,11 +97,11 @@ RESULTS: Mapping[tuple[str, str], Effect] = {
 }
 """By version ("1.6") and action: called once with the charger's CALLRESULT."""
 REQUESTS: Mapping[tuple[str, str], Effect] = {
-    (Version.V16.value, "ChangeConfiguration"): _each(configuration_wanted, password_offered),
+    (Version.V16.value, "ChangeConfiguration"): _both(configuration_wanted, password_offered),
 }
 """Called once when the command is stored, where something must be noted then; ``response`` is empty. It may end the
 command: one that is in a final state then goes nowhere."""
 ENDS: Mapping[tuple[str, str], End] = {
-    (Version.V16.value, "ChangeConfiguration"): password_command_ended,
+    (Version.V16.value, "ChangeConfiguration"): _both(configuration_command_ended, password_command_ended),
 }
 """Called when the command has come to its end, whatever that is; after ``unknown`` perhaps again."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from csms.domain.command_model import Command, CommandState
 from csms.domain.commands import CommandCall
 from csms.domain.device_records import ConfigurationKey
 from csms.domain.messages import NotificationType
 from csms.domain.payloads import mappings, text
+from csms.domain.repositories import UnitOfWork
 
 MAX_KEY = 50
 MAX_VALUE = 2500
@@ -13,6 +15,8 @@ MAX_VALUE = 2500
 MAX_KEYS = 2000
 """Keys of one charger that are remembered."""
 PENDING = "Pending"
+REFUSED = "Refused"
+UNANSWERED = "Unanswered"
 
 # Write-only (Security Whitepaper): never kept, whoever tells it.
 _SECRETS = frozenset({"authorizationkey"})
@@ -63,6 +67,20 @@ def configuration_changed(call: CommandCall) -> None:
     elif status == "NotSupported":
         record.known = False
     _tell(call, [record.key])
+
+
+def configuration_command_ended(uow: UnitOfWork, command: Command) -> None:
+    """What was never sent is not wanted any more; what was refused or lost on the way still is."""
+    if command.state is CommandState.ANSWERED:
+        return
+    for record in uow.devices.configuration.of(command.charger_id):
+        if record.command_id != command.command_id:
+            continue
+        if command.sent_at is None:
+            record.wanted, record.wanted_status, record.wanted_at, record.command_id = None, "", None, ""
+        else:
+            record.wanted_status = REFUSED if command.state is CommandState.REFUSED else UNANSWERED
+            record.answered_at = command.finished_at
 
 
 def configuration_reported(call: CommandCall) -> None:

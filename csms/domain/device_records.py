@@ -27,7 +27,10 @@ class ConfigurationKey:
     reported_at: datetime | None = None
     wanted: str | None = None
     wanted_status: str = ""
-    """``Pending`` until the charger has answered ChangeConfiguration, then its answer's status."""
+    """``Pending`` until the charger has answered ChangeConfiguration, then its answer's status.
+
+    ``Refused`` by a CALLERROR; ``Unanswered``: it was sent, and whether it took effect is not known.
+    """
     wanted_at: datetime | None = None
     answered_at: datetime | None = None
     command_id: str = ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import unittest
 from datetime import timedelta
 
-from csms.domain.configuration import PENDING
+from csms.domain.command_effects import ENDS
+from csms.domain.command_model import Command, CommandState
+from csms.domain.configuration import PENDING, REFUSED, UNANSWERED
 from csms.domain.device_records import ConfigurationKey
 from csms.domain.messages import NotificationType
 from tests.domain.commanding import CommandedStation
@@ -75,6 +77,37 @@ class Changing(ConfigurationCase):
         self.assertEqual((key.value, key.wanted, key.wanted_status, key.differs), ("300", "900", PENDING, True))
         self.station.answer(second)
         self.assertEqual((key.value, key.wanted_status, key.differs), ("900", "Accepted", False))
+
+    def end(self, command: Command, state: CommandState) -> None:
+        command.state = state
+        ENDS["1.6", "ChangeConfiguration"](self.station.unit.as_unit_of_work(), command)
+
+    def test_what_was_never_sent_is_not_wanted_any_more(self) -> None:
+        self.reported(("HeartbeatInterval", "60"))
+        for state in (CommandState.CANCELLED, CommandState.EXPIRED, CommandState.NOT_CONNECTED, CommandState.INVALID):
+            command = self.station.ask("ChangeConfiguration", INTERVAL)
+            self.assertTrue(self.key().differs)
+            self.end(command, state)
+            self.assertEqual((self.key().wanted, self.key().wanted_status, self.key().differs), (None, "", False))
+
+    def test_what_was_sent_in_vain_is_still_wanted(self) -> None:
+        for state, status in (
+            (CommandState.REFUSED, REFUSED),
+            (CommandState.TIMED_OUT, UNANSWERED),
+            (CommandState.UNKNOWN, UNANSWERED),
+        ):
+            command = self.station.ask("ChangeConfiguration", INTERVAL)
+            command.sent_at = self.station.now
+            self.end(command, state)
+            self.assertEqual((self.key().wanted, self.key().wanted_status, self.key().differs), ("300", status, True))
+        self.station.answer(command)
+        self.assertEqual((self.key().wanted_status, self.key().differs), ("Accepted", False))
+
+    def test_the_end_of_an_older_command_does_not_touch_a_newer_wish(self) -> None:
+        older = self.station.ask("ChangeConfiguration", INTERVAL)
+        self.station.ask("ChangeConfiguration", INTERVAL | {"value": "900"})
+        self.end(older, CommandState.CANCELLED)
+        self.assertEqual((self.key().wanted, self.key().wanted_status), ("900", PENDING))
 
     def test_names_of_keys_are_compared_without_regard_to_case(self) -> None:
         self.reported(("heartbeatinterval", "60"))
