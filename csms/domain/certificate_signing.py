@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from csms.domain import command_life
 from csms.domain.command_model import Source
 from csms.domain.commands import new_command
+from csms.domain.device_records import SecurityEvent
 from csms.domain.handling import Call, Handled, Notes
 from csms.domain.messages import NotificationType
 from csms.domain.model import Charger
@@ -40,6 +41,8 @@ ANSWER_S = 60.0
 KEPT_S = 7 * 86400.0
 """A charger that is away gets its certificate when it comes back within this time."""
 MAX_ATTEMPTS = 10
+BAD_REQUEST = "InvalidCertificateSigningRequest"
+NOT_SIGNED = "CertificateNotSigned"
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(hours=1)
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
@@ -53,12 +56,7 @@ def sign_certificate(call: Call) -> Handled:
     """Accepted: it will be signed, and CertificateSigned follows."""
     why_not = _refusal(call)
     if why_not:
-        call.tell(
-            NotificationType.SECURITY_EVENT,
-            event="InvalidCertificateSigningRequest",
-            info=why_not,
-            occurredAt=call.received_at,
-        )
+        _keep_event(call.uow, call.notes, call.charger, call.message.message_id, BAD_REQUEST, why_not, call.received_at)
         return call.done({"status": "Rejected"})
     register = call.uow.issued_certificates
     for older in register.waiting(call.charger.id):
@@ -176,7 +174,7 @@ def not_signed(uow: UnitOfWork, request_id: int, reason: str, *, now: datetime, 
     _settle(request, RequestState.FAILED, now, reason)
     charger = uow.chargers.get(request.charger_id)
     if charger is not None:
-        notes.add(NotificationType.SECURITY_EVENT, charger, event="CertificateNotSigned", info=reason, occurredAt=now)
+        _keep_event(uow, notes, charger, f"request-{request.id}", NOT_SIGNED, reason, now)
 
 
 _O = NameOID.ORGANIZATION_NAME
@@ -195,6 +193,23 @@ def _refusal(call: Call) -> str:
     return csr_objection(
         text(payload, "csr", MAX_CSR), operator=policy.operator, certificate_name=call.charger.certificate_name
     )
+
+
+def _keep_event(
+    uow: UnitOfWork, notes: Notes, charger: Charger, message_id: str, kind: str, info: str, now: datetime
+) -> None:
+    """A security event of our own, beside those that chargers tell."""
+    event = SecurityEvent(
+        charger_id=charger.id,
+        message_id=message_id,
+        type=kind,
+        tech_info=info,
+        critical=True,
+        occurred_at=now,
+        received_at=now,
+    )
+    uow.devices.security_events.append(event)
+    notes.add(NotificationType.SECURITY_EVENT, charger, event=kind, info=info, critical=True, occurredAt=now)
 
 
 def _settle(request: CertificateRequest, state: RequestState, now: datetime, error: str = "") -> None:

@@ -1,4 +1,7 @@
-"""Tells the operator of what looks like an attack on a charger's identity: in the log, and as a security event."""
+"""Tells the operator of what looks like an attack on a charger's identity: in the log, and as a security event.
+
+The event is kept beside those that chargers tell themselves, and goes to browsers and webhooks like them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from twisted.logger import Logger
 
 from csms import metrics
 from csms.coroutines import spawn
+from csms.domain.device_records import SecurityEvent
 from csms.domain.identifiers import new_id
 from csms.domain.messages import Notification, NotificationType
 from csms.domain.repositories import UnitOfWork
@@ -32,18 +36,34 @@ class Alarms:
         _log.warn("{event} of {charger}: {info}", event=event, charger=device_id, info=info)
         if self._waiting < MAX_WAITING:
             now = utc(self._clock)
-            notification = Notification(
-                type=NotificationType.SECURITY_EVENT,
+            kept = SecurityEvent(
                 charger_id=charger_id,
-                device_id=device_id,
-                timestamp=now,
-                event_id=new_id(int(now.timestamp() * 1000)),
-                data={"event": event, "info": info, "occurredAt": now},
+                message_id=new_id(int(now.timestamp() * 1000)),
+                type=event,
+                tech_info=info,
+                critical=True,
+                occurred_at=now,
+                received_at=now,
             )
-            spawn(self._store(notification), "security event")
+            spawn(self._store(device_id, kept), "security event")
 
-    async def _store(self, notification: Notification) -> None:
+    async def _store(self, device_id: str, event: SecurityEvent) -> None:
+        notification = Notification(
+            type=NotificationType.SECURITY_EVENT,
+            charger_id=event.charger_id,
+            device_id=device_id,
+            timestamp=event.occurred_at,
+            event_id=event.message_id,
+            data={
+                "event": event.type,
+                "info": event.tech_info,
+                "critical": event.critical,
+                "occurredAt": event.occurred_at,
+            },
+        )
+
         def work(uow: UnitOfWork) -> None:
+            uow.devices.security_events.append(event)
             uow.outbox.add([notification])
 
         self._waiting += 1

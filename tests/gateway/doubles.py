@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail
 
 from csms.broker.memory import MemoryBroker
 from csms.domain import topology
+from csms.domain.device_records import SecurityEvent
 from csms.domain.messages import ChargerMessage, Notification, Reply, decode, encode
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
@@ -32,12 +33,17 @@ class Rows:
         self.commands = MemoryCommands()
         self.revoked_fingerprints: set[str] = set()
         self.chargers = self.outbox = self.gateways = self.issued_certificates = self
+        self.devices = self.security_events = self
+        self.kept_events: list[SecurityEvent] = []
 
     def by_device_id(self, device_id: str) -> Charger | None:
         return self.by_id.get(device_id)
 
     def connected_through(self, gateway: str) -> list[Charger]:
         return [charger for charger in self.by_id.values() if charger.connected and charger.gateway == gateway]
+
+    def append(self, event: SecurityEvent) -> None:
+        self.kept_events.append(event)
 
     def revoked(self, charger_id: int) -> frozenset[str]:
         return frozenset(self.revoked_fingerprints)

@@ -95,6 +95,10 @@ class IdentityTests(TlsCase):
             before = len(self.events())
             self.assertEqual(await self.mutual_status(pair, device_id), 403, pair.certificate.subject)
             self.assertEqual(self.events()[before:], ["InvalidChargePointCertificate"])
+        kept = self.database.rows.kept_events
+        self.assertEqual([event.type for event in kept], self.events())
+        self.assertIn("SN-2", kept[0].tech_info)
+        self.assertEqual(kept[0].charger_id, self.database.rows.by_id["CP1"].id)
         self.assertEqual(await self.mutual_status(self.authority.client("SN-2"), "CP2"), 101)
         self.assertEqual(self.worker.types(), [])
 

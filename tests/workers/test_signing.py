@@ -155,6 +155,8 @@ class BuiltInTests(SigningCase):
             (told,) = [note for note in handled.notifications if note.type == "security.event"]
             self.assertEqual(told.data["event"], "InvalidCertificateSigningRequest")
             self.assertIn(reason, told.data["info"])
+        kept = await self.look(lambda uow: uow.devices.security_events.page(charger_id=self.charger.id))
+        self.assertEqual([event.type for event in kept], ["InvalidCertificateSigningRequest"] * 5)
         await self.signing().sign_due()
         self.assertEqual(await self.issued(), [])
 
