@@ -1,12 +1,13 @@
 """Directives that draw their tables from the code, so that no page can disagree with it.
 
-``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions``, ``csms-actions-16`` and ``csms-metrics`` take
-no arguments.
+``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions``, ``csms-actions-16``, ``csms-metrics`` and
+``csms-quirks`` take no arguments.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
@@ -22,6 +23,7 @@ from csms.domain.actions import ACTIONS
 from csms.domain.command_effects import RESULTS
 from csms.domain.stored import FROM_CHARGER, TO_CHARGER
 from csms.metrics import REGISTRY
+from csms.ocpp.quirks import Profile, shipped
 
 
 class TableDirective(SphinxDirective):
@@ -140,6 +142,42 @@ class Metrics(TableDirective):
         yield from table("34 20 46", ("metric", "labels", "meaning"), sorted(rows))
 
 
+class Quirks(TableDirective):
+    """Every profile of odd chargers that comes with csms."""
+
+    def text(self) -> Iterable[str]:
+        rows = [
+            (
+                profile.name,
+                ", ".join(
+                    f"{name} ``{pattern}``"
+                    for name, pattern in (
+                        ("vendor", profile.vendor),
+                        ("model", profile.model),
+                        ("firmware", profile.firmware),
+                    )
+                    if pattern not in ("", "*")
+                )
+                or ("all" if profile.vendor else "vendor empty"),
+                ", ".join(profile.versions) or "all",
+                self.tolerated(profile),
+                profile.about,
+            )
+            for profile in shipped()
+        ]
+        yield from table("20 16 8 30 26", ("profile", "chargers", "versions", "what is tolerated", "why"), rows)
+
+    def tolerated(self, profile: Profile) -> str:
+        kinds = [f"``{kind}``" for kind in sorted(profile.tolerate)]
+        filled = [f"missing ``{name}`` is ``{json.dumps(value)}``" for name, value in profile.fill.items()]
+        spelled = [
+            f"{member} ``{word}`` is ``{meant}``"
+            for member, words in profile.spelling.items()
+            for word, meant in words.items()
+        ]
+        return "; ".join([", ".join(kinds)] * bool(kinds) + filled + spelled)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-settings", SettingsTables)
     app.add_directive("csms-exchanges", Exchanges)
@@ -147,4 +185,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-actions", ActionsTable)
     app.add_directive("csms-actions-16", Actions16Table)
     app.add_directive("csms-metrics", Metrics)
+    app.add_directive("csms-quirks", Quirks)
     return {"parallel_read_safe": True}

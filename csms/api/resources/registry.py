@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from csms.api.resources import chargers, commands, general, sessions
+from csms.api.resources import chargers, commands, general, odd_chargers, sessions, unknown_tokens
 
 OPERATIONS = (
     *general.OPERATIONS,
     *chargers.OPERATIONS,
     *commands.OPERATIONS,
     *sessions.OPERATIONS,
+    *odd_chargers.OPERATIONS,
+    *unknown_tokens.OPERATIONS,
 )
