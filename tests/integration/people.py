@@ -45,6 +45,18 @@ def get(port: int, path: str, cookie: str) -> Any:
     return json.loads(body)
 
 
+def post(port: int, path: str, body: Any, cookie: str) -> tuple[int, Any]:
+    """Status and JSON of the answer to a change that one of our pages makes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Cookie": cookie, "Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", path, json.dumps(body), headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
 class Browser:
     """An open /events; ``frames`` are all that came."""
 
