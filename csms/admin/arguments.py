@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from csms.admin import access, authority, chargers, dead_letters, groups, schema, token_files, tokens
+from csms.admin import access, authority, chargers, dead_letters, groups, schema, token_files, tokens, users
 from csms.admin.output import Answer
 from csms.admin.site import Site
 from csms.config.descriptions import SettingDescription, describe
+from csms.domain.people import Role
 from csms.domain.token_csv import COLUMNS
 
 Command = Callable[[Site, argparse.Namespace], Awaitable[Answer]]
@@ -24,6 +25,7 @@ _EXAMPLES = """\
 examples:
   csms-admin charger add CP001              let a charger in; prints its password
   csms-admin token add 04A2B7C1 --note Ann  let a card charge
+  csms-admin user add ann --role operator   let Ann sign in; reads her password from standard input
   csms-admin dead-letter list               what could not be handled, and why
   csms-admin sign-in-link                   a link into the console
 
@@ -43,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _add_charger_commands(_noun(commands, "charger", "charging stations that may connect"))
     _add_token_commands(_noun(commands, "token", "cards and accounts that may charge"))
     _add_group_commands(_noun(commands, "group", "groups of tokens, and how many sessions they may have at once"))
+    _add_user_commands(_noun(commands, "user", "people who sign in with name and password"))
     _add_authority_commands(_noun(commands, "ca", "the built-in certificate authority and what it has signed"))
     _add_dead_letter_commands(_noun(commands, "dead-letter", "messages that could not be handled"))
     return root
@@ -166,6 +169,23 @@ def _add_group_commands(commands: Any) -> None:
     change.add_argument("name")
     change.add_argument("limit", type=groups.limit, metavar="N", help=f"{most}, or none")
     _command(commands, "remove", groups.remove, "forget a group's limit; its tokens stay").add_argument("name")
+
+
+def _add_user_commands(commands: Any) -> None:
+    password = "file that holds the password (default: standard input)"
+    roles = "viewer: may look; operator: may run the chargers; admin: may do everything"
+    add = _command(commands, "add", users.add, "let somebody sign in")
+    add.add_argument("name")
+    add.add_argument("--role", choices=[*Role], default=Role.VIEWER.value, help=f"{roles} (default: viewer)")
+    add.add_argument("--password-file", metavar="FILE", default="-", help=password)
+    _command(commands, "list", users.list_all, "all users")
+    change = _command(commands, "set-password", users.set_password, "give a user another password")
+    change.add_argument("name")
+    change.add_argument("--password-file", metavar="FILE", default="-", help=password)
+    role = _command(commands, "set-role", users.set_role, "give a user another role")
+    role.add_argument("name")
+    role.add_argument("role", choices=[*Role], help=roles)
+    _command(commands, "remove", users.remove, "let a user in no more").add_argument("name")
 
 
 def _add_authority_commands(commands: Any) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from csms.api.access import SESSION_COOKIE
 from csms.api.operations import Operation
 from csms.api.parameters import MAX_ID
 from csms.api.problems import PROBLEM_JSON, ProblemView
+from csms.api.repeats import HEADER, MAX_KEY
 
 _REF = "#/components/schemas/{name}"
 _COMMON = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -38,9 +40,12 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"cookie": {"type": "apiKey", "in": "cookie", "name": "csms_session"}},
+            "securitySchemes": {
+                "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+                "token": {"type": "http", "scheme": "bearer"},
+            },
         },
-        "security": [{"cookie": []}],
+        "security": [{"cookie": []}, {"token": []}],
     }
 
 
@@ -64,7 +69,7 @@ def _operation(row: Operation, schema_of: dict[str, Any], components: dict[str, 
         "tags": [row.tag],
         "summary": row.summary,
         "description": f"Least role: {row.role}.",
-        "parameters": [*_path_parameters(row), *_query_parameters(query)],
+        "parameters": [*_path_parameters(row), *_query_parameters(query), *_header_parameters(row)],
         "responses": _responses(row, schema_of),
     }
     if row.body is not None:
@@ -79,6 +84,21 @@ def _path_parameters(row: Operation) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "schema": number if is_id else text}
         for name, is_id in row.variables.items()
+    ]
+
+
+def _header_parameters(row: Operation) -> list[dict[str, Any]]:
+    """What must not take effect twice, or on a version that is not the one that was read."""
+    told = []
+    if row.method == "POST":
+        about = "A request that is repeated with the same key within a day gets the first one's answer."
+        told.append((HEADER, {"type": "string", "minLength": 1, "maxLength": MAX_KEY}, about))
+    if HTTPStatus.PRECONDITION_FAILED in row.problems:
+        about = "The ETag of the version that is to be changed; 412 when there is another one now."
+        told.append(("If-Match", {"type": "string"}, about))
+    return [
+        {"name": name, "in": "header", "required": False, "schema": schema, "description": about}
+        for name, schema, about in told
     ]
 
 
@@ -130,6 +150,9 @@ def _problems(row: Operation) -> Iterable[HTTPStatus]:
     yield HTTPStatus.BAD_REQUEST
     if row.variables:
         yield HTTPStatus.NOT_FOUND
+    if row.method == "POST":
+        yield HTTPStatus.CONFLICT
+        yield HTTPStatus.UNPROCESSABLE_ENTITY
     if row.body is not None:
         yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         if row.body is not bytes:

@@ -17,6 +17,7 @@ from klein import Klein
 
 from csms.api.parameters import MAX_ID, Query, read_body, read_query
 from csms.api.problems import Problem
+from csms.api.repeats import HEADER, MAX_KEY, Sent, digest, once
 from csms.api.requests import HttpRequest
 from csms.api.services import Services
 from csms.domain.people import Principal, Role
@@ -37,6 +38,7 @@ class NoQuery(Query, frozen=True):
 class Call(Generic[Q, B]):
     """A request that was let in and whose input was found good."""
 
+    operation: Operation
     principal: Principal
     path: Mapping[str, Any]
     """The variables of the path: text, or a number where the path says ``:id``."""
@@ -85,6 +87,8 @@ class Operation:
     others: Mapping[HTTPStatus, Any] = field(default_factory=dict)
     problems: tuple[HTTPStatus, ...] = ()
     """Problems of its own, beside those that any operation may have."""
+    secret: bool = False
+    """Whether a secret is in the request or in the answer, so that nothing of them is kept."""
 
     @property
     def variables(self) -> Mapping[str, bool]:
@@ -117,22 +121,43 @@ def _bound(operation: Operation, services: Services) -> Callable[..., Awaitable[
             raise Problem(HTTPStatus.FORBIDDEN, detail)
         if any("\0" in value for value in variables.values() if isinstance(value, str)):
             raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE)
+        assert request.content is not None
+        content = request.content.read()
         call: Call[Any, Any] = Call(
+            operation=operation,
             principal=principal,
             path=variables,
             query=read_query(request.args, operation.query),
-            body=_body(request, operation),
+            body=_body(request, operation, content),
             services=services,
             request=request,
         )
-        return _send(request, operation, await operation.run(call))
+
+        async def act() -> Sent:
+            return _sent(operation, await operation.run(call))
+
+        key = request.getHeader(HEADER) if operation.method == "POST" else None
+        return _write(request, await (act() if key is None else _once(call, key, content, act)))
 
     return answer
 
 
-def _body(request: HttpRequest, operation: Operation) -> Any:
-    assert request.content is not None
-    content = request.content.read()
+def _once(call: Call[Any, Any], key: str, content: bytes, act: Callable[[], Awaitable[Sent]]) -> Awaitable[Sent]:
+    if not 0 < len(key) <= MAX_KEY:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"{HEADER} has 1 to {MAX_KEY} characters")
+    operation, who = call.operation, call.principal
+    owner = (who.kind.encode(), who.name.encode())
+    return once(
+        call.services.database,
+        key_hash=digest(*owner, operation.name.encode(), key.encode("utf-8", "surrogateescape")),
+        request_hash=digest(call.request.uri, b"" if operation.secret else content),
+        now=call.services.now(),
+        secret=operation.secret,
+        act=act,
+    )
+
+
+def _body(request: HttpRequest, operation: Operation, content: bytes) -> Any:
     if operation.body is None:
         if content:
             raise Problem(HTTPStatus.BAD_REQUEST, "this operation takes no body")
@@ -143,14 +168,19 @@ def _body(request: HttpRequest, operation: Operation) -> Any:
     return content if operation.body is bytes else read_body(content, operation.body)
 
 
-def _send(request: HttpRequest, operation: Operation, found: Any) -> bytes:
+def _sent(operation: Operation, found: Any) -> Sent:
     reply = found if isinstance(found, Reply) else Reply(body=found)
-    status = reply.status or (HTTPStatus.NO_CONTENT if reply.body is None else operation.status)
-    request.setResponseCode(status, status.phrase.encode())
-    request.setHeader("Cache-Control", "no-store")
-    for name, value in reply.headers.items():
-        request.setHeader(name, value)
+    headers = {"Cache-Control": "no-store", **reply.headers}
     if reply.body is None:
-        return b""
-    request.setHeader("Content-Type", operation.gives)
-    return reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+        return Sent(status=reply.status or HTTPStatus.NO_CONTENT, headers=headers)
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    return Sent(
+        status=reply.status or operation.status, headers={"Content-Type": operation.gives, **headers}, body=body
+    )
+
+
+def _write(request: HttpRequest, sent: Sent) -> bytes:
+    request.setResponseCode(sent.status, sent.status.phrase.encode())
+    for name, value in sent.headers.items():
+        request.setHeader(name, value)
+    return sent.body

@@ -32,7 +32,13 @@ button {
   width: 100%; padding: .75rem 1rem; border: 0; border-radius: 9px; cursor: pointer;
   font: inherit; font-weight: 600; color: #fff; background: var(--accent);
 }
-button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px; }
+label { display: block; margin: 0 0 .75rem; color: var(--soft); }
+input {
+  width: 100%; padding: .6rem .75rem; border: 1px solid var(--soft); border-radius: 9px;
+  font: inherit; color: var(--text); background: var(--back);
+}
+form + p { margin-top: 1.5rem; }
+input:focus-visible, button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px; }
 @media (prefers-color-scheme: dark) { button { color: #06231b; } }
 """
 
@@ -60,7 +66,7 @@ def _page(title: str, body: str) -> bytes:
 
 
 _NEW_LINK = (
-    "<p>To get a link, run <code>csms-admin sign-in-link</code> on the machine where csms runs. "
+    "<p>Without a password: run <code>csms-admin sign-in-link</code> on the machine where csms runs. "
     "Each link works once, for a limited time.</p>"
 )
 
@@ -70,7 +76,17 @@ SIGN_IN = _page(
     '<form method="post"><button type="submit">Sign in</button></form>',
 )
 BAD_LINK = _page("This link does not work", "<p>It was used before, or its time is over.</p>" + _NEW_LINK)
-SIGNED_OUT = _page("You are not signed in", "<p>This page is for those who have a sign-in link.</p>" + _NEW_LINK)
+_WITH_PASSWORD = (
+    '<form method="post" action="/sign-in">'
+    '<label>Name<input name="name" required autocomplete="username" autocapitalize="none" maxlength="64"></label>'
+    '<label>Password<input name="password" type="password" required autocomplete="current-password"></label>'
+    '<button type="submit">Sign in</button></form>'
+)
+SIGNED_OUT = _page("Sign in to csms", _WITH_PASSWORD + _NEW_LINK)
+WRONG_PASSWORD = _page(
+    "That was not right", "<p>There is no such name, or it has another password.</p>" + _WITH_PASSWORD
+)
+WAIT = _page("Too many tries", "<p>Wait a few minutes, then try again.</p>" + _WITH_PASSWORD)
 NOT_BUILT = _page(
     "The console is not built yet",
     "<p>Run <code>make console</code> in the source tree of csms, then load this page again. "

@@ -19,6 +19,8 @@ MAX_ID = 2**63 - 1
 MAX_TEXT = 255
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
+END = r"$(?!\n)"
+"""The end of a text. A dollar sign alone would let a line feed through, and JSON schemas do not know ``\\Z``."""
 NO_NUL = r"^[^\x00]*$"
 """No name has a NUL in it, and databases choke on it."""
 

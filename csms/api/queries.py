@@ -16,6 +16,7 @@ from csms.api.views import (
 )
 from csms.domain.model import Connector
 from csms.domain.repositories import UnitOfWork
+from csms.domain.repositories_searches import SessionSearch
 
 
 def overview(uow: UnitOfWork) -> Overview:
@@ -40,11 +41,9 @@ def charger(uow: UnitOfWork, device_id: str) -> ChargerView | None:
     return None if found is None else charger_view(found, uow.chargers.connectors([found.id]))
 
 
-def sessions(
-    uow: UnitOfWork, active: bool | None, charger_id: int | None, before: int | None, limit: int
-) -> Page[SessionView]:
+def sessions(uow: UnitOfWork, search: SessionSearch, before: int, limit: int) -> Page[SessionView]:
     """Sessions, newest first, older than ``before``."""
-    found = uow.sessions.page(active=active, charger_id=charger_id, before_id=before or 0, limit=limit + 1)
+    found = uow.search.sessions(search, before_id=before, limit=limit + 1)
     page = found[:limit]
     device_ids = uow.chargers.device_ids({session.charger_id for session in page})
     items = [session_view(session, device_ids) for session in page]

@@ -43,6 +43,11 @@ class HttpRequest(Request):
     sign_in: SignIn | None = None
 
     @property
+    def address(self) -> str:
+        """From where it came."""
+        return str(getattr(self.getClientAddress(), "host", ""))
+
+    @property
     def principal(self) -> Principal | None:
         """Who asks; None where nobody has to be signed in."""
         return None if self.sign_in is None else self.sign_in.principal

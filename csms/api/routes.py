@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -12,10 +13,11 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from csms.api import health, openapi, pages, reference
-from csms.api.access import Access, TooBusy
+from csms.api.access import Access, Throttled
 from csms.api.console import Console
 from csms.api.health import Readiness
 from csms.api.operations import add_operations
+from csms.api.passwords import TooBusy
 from csms.api.problems import Problem, problem_body
 from csms.api.requests import HttpRequest
 from csms.api.resources.registry import OPERATIONS
@@ -52,6 +54,24 @@ def _add_sign_in(app: Klein, access: Access) -> None:
         request.setHeader("Cache-Control", "max-age=3600")
         return pages.ICON.encode()
 
+    @app.route("/sign-in", methods=["GET"])
+    def form(request: HttpRequest) -> bytes:
+        return html(request, HTTPStatus.OK, pages.SIGNED_OUT)
+
+    @app.route("/sign-in", methods=["POST"])
+    async def by_password(request: HttpRequest) -> bytes:
+        name, password = _field(request, b"name"), _field(request, b"password")
+        try:
+            cookie = await access.use_password(name, password, request.address)
+        except TooBusy:
+            raise _too_busy() from None
+        except Throttled as throttled:
+            request.setHeader("Retry-After", str(math.ceil(throttled.wait_s)))
+            return html(request, HTTPStatus.TOO_MANY_REQUESTS, pages.WAIT)
+        if cookie is None:
+            return html(request, HTTPStatus.FORBIDDEN, pages.WRONG_PASSWORD)
+        return _enter(request, access.cookie(cookie))
+
     @app.route("/sign-in/<token>", methods=["GET"])
     def ask(request: HttpRequest, token: str) -> bytes:
         """Uses nothing up: previews of links and virus scanners come here, too."""
@@ -60,16 +80,33 @@ def _add_sign_in(app: Klein, access: Access) -> None:
     @app.route("/sign-in/<token>", methods=["POST"])
     async def sign_in(request: HttpRequest, token: str) -> bytes:
         try:
-            cookie = await access.use_link(token)
+            cookie = await access.use_link(token, request.address)
         except TooBusy:
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many sign in at once: try again in a moment") from None
+            raise _too_busy() from None
         if cookie is None:
             return html(request, HTTPStatus.FORBIDDEN, pages.BAD_LINK)
-        request.responseHeaders.addRawHeader("Set-Cookie", access.cookie(cookie))
-        request.setResponseCode(HTTPStatus.SEE_OTHER)
-        request.setHeader("Cache-Control", "no-store")
-        request.setHeader("Location", "/")
-        return b""
+        return _enter(request, access.cookie(cookie))
+
+
+def _enter(request: HttpRequest, cookie: str) -> bytes:
+    request.responseHeaders.addRawHeader("Set-Cookie", cookie)
+    request.setResponseCode(HTTPStatus.SEE_OTHER)
+    request.setHeader("Cache-Control", "no-store")
+    request.setHeader("Location", "/")
+    return b""
+
+
+def _too_busy() -> Problem:
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many sign in at once: try again in a moment")
+
+
+def _field(request: HttpRequest, name: bytes) -> str:
+    """A field of a form; empty where it is missing, or no text, or there twice."""
+    values = request.args.get(name, [])
+    try:
+        return values[0].decode() if len(values) == 1 else ""
+    except UnicodeDecodeError:
+        return ""
 
 
 def _add_reference(app: Klein) -> None:

@@ -19,6 +19,7 @@ from csms.api.command_waits import CommandWaits, Happenings
 from csms.api.console import BUILT_CONSOLE, Console
 from csms.api.health import Readiness, add_routes
 from csms.api.origins import Origins
+from csms.api.passwords import Passwords
 from csms.api.requests import HttpSite
 from csms.api.routes import build_app
 from csms.api.services import Services
@@ -81,10 +82,12 @@ class HttpService:
     ) -> None:
         self._events = events
         self._reactor = reactor
-        self._access = Access(database, settings, now)
+        passwords = Passwords(reactor)
+        self._access = Access(database, settings, now, passwords)
         services = Services(
             database=database,
             access=self._access,
+            passwords=passwords,
             now=now,
             signed_out=events.sign_out,
             publish=publish,

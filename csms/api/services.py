@@ -8,6 +8,7 @@ from datetime import datetime
 
 from csms.api.access import Access
 from csms.api.command_waits import CommandWaits
+from csms.api.passwords import Passwords
 from csms.domain.repositories import OutboxRow
 from csms.ports import Database
 
@@ -21,6 +22,7 @@ class Services:
 
     database: Database
     access: Access
+    passwords: Passwords
     now: Callable[[], datetime]
     signed_out: Callable[[str], None]
     publish: Callable[[Sequence[OutboxRow]], None]

@@ -20,11 +20,12 @@ from csms.api.problems import Problem, problem_body
 from csms.api.requests import SECURITY_HEADERS, HttpRequest
 from csms.api.routes import OUR_FAULT, html, unavailable, wants_page
 from csms.coroutines import spawn
+from csms.domain.people import PrincipalKind
 from csms.ports import DatabaseUnavailable
 
 EVENTS_PATH = b"/events"
 METRICS_PATH = b"/metrics"
-PUBLIC = re.compile(rb"/health(/live|/ready)?|/sign-in/([A-Za-z0-9_-]{1,128}|style\.css|icon\.svg)")
+PUBLIC = re.compile(rb"/health(/live|/ready)?|/sign-in(/([A-Za-z0-9_-]{1,128}|style\.css|icon\.svg))?")
 """What is served without a sign-in, to the letter: a percent sign anywhere makes a path not public."""
 _log = Logger(namespace="csms.api")
 _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
@@ -119,20 +120,34 @@ class Gate(Resource):
         """Raises :class:`Refused`, :class:`Problem` or DatabaseUnavailable when the request may not go on."""
         public = PUBLIC.fullmatch(request.path) is not None or self._is_open_metrics(request)
         if not public:
-            cookie = request.getCookie(SESSION_COOKIE.encode()) or b""
-            request.sign_in = await self._access.signed_in(cookie.decode("ascii", "replace"))
-            if request.sign_in is None:
-                detail = "not signed in, or the sign-in has ended; csms-admin sign-in-link makes a link to sign in"
-                raise Refused(HTTPStatus.UNAUTHORIZED, pages.SIGNED_OUT, detail)
+            await self._identify(request)
         if not _is_readable(request):
             raise Problem(HTTPStatus.BAD_REQUEST, "the URL or the Host header is not UTF-8")
+        by_token = request.principal is not None and request.principal.kind is PrincipalKind.TOKEN
         if request.path == EVENTS_PATH:
-            self._check_upgrade(request)
-        elif request.method not in _SAFE_METHODS and not self._is_ours(request, without_origin=public):
+            self._check_upgrade(request, without_origin=by_token)
+        elif request.method not in _SAFE_METHODS and not self._is_ours(request, without_origin=public or by_token):
             raise Refused(HTTPStatus.FORBIDDEN, pages.FOREIGN, _FOREIGN)
 
-    def _check_upgrade(self, request: HttpRequest) -> None:
-        if not self._origins.allows(_header(request, b"Origin"), _header(request, b"Host")):
+    async def _identify(self, request: HttpRequest) -> None:
+        """Find out who asks. An API token that is given counts alone, so that it never does more than it may."""
+        authorization = _header(request, b"Authorization")
+        if authorization is None:
+            cookie = request.getCookie(SESSION_COOKIE.encode()) or b""
+            request.sign_in = await self._access.signed_in(cookie.decode("ascii", "replace"))
+            detail = "not signed in, or the sign-in has ended"
+        else:
+            scheme, _, token = authorization.partition(" ")
+            request.sign_in = await self._access.bearer(token.strip()) if scheme.lower() == "bearer" else None
+            detail = "the Authorization header holds no API token that is good now"
+        if request.sign_in is None:
+            request.setHeader(b"WWW-Authenticate", b'Bearer realm="csms"')
+            raise Refused(HTTPStatus.UNAUTHORIZED, pages.SIGNED_OUT, detail)
+
+    def _check_upgrade(self, request: HttpRequest, *, without_origin: bool) -> None:
+        origin = _header(request, b"Origin")
+        foreign = not self._origins.allows(origin, _header(request, b"Host"))
+        if foreign and not (without_origin and origin is None):
             raise Problem(HTTPStatus.FORBIDDEN, _FOREIGN)
         if (_header(request, b"Upgrade") or "").lower() != "websocket" or request.method != b"GET":
             request.setHeader(b"Upgrade", b"websocket")

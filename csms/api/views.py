@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from csms.domain.model import Charger, Connector, Sample, Session, SessionSummary
+from csms.domain.model import Charger, Connector, IdToken, LogEntry, Sample, Session, SessionSummary
 
 T = TypeVar("T")
 
@@ -65,6 +65,31 @@ class ChargerView(msgspec.Struct, rename="camel"):
     connectors: list[ConnectorView]
 
 
+class NewCharger(ChargerView, rename="camel"):
+    """A charger that was added. ``password`` is the random one that was made, shown this once."""
+
+    password: str | None
+
+
+class NewPassword(msgspec.Struct, rename="camel"):
+    """The random password that was made, shown this once; null when one was given."""
+
+    password: str | None
+
+
+class IdTokenView(msgspec.Struct, rename="camel"):
+    """A card or an account. ``maxSessions`` is how many sessions at once; null: any number."""
+
+    token: str
+    type: str
+    blocked: bool
+    expires_at: datetime | None
+    group: str
+    max_sessions: int | None
+    note: str
+    created_at: datetime | None
+
+
 class SessionView(msgspec.Struct, rename="camel"):
     """A charging session. ``deviceId`` is empty when the charger was removed."""
 
@@ -104,6 +129,30 @@ class SampleView(msgspec.Struct, rename="camel"):
     raw_value: str
 
 
+class MeterValueView(SampleView, rename="camel"):
+    """A measured value with where it was measured. ``sessionId`` is 0 outside of sessions."""
+
+    session_id: int
+    evse_id: int
+    connector_id: int
+    received_at: datetime
+
+
+class MessageView(msgspec.Struct, rename="camel"):
+    """A message of a charger. ``raw`` is the frame as it came, ``answer`` a worker's, ``error`` its fault."""
+
+    message_id: str
+    received_at: datetime
+    action: str
+    unique_id: str
+    ocpp_version: str
+    connection_id: str
+    gateway: str
+    raw: str
+    answer: str
+    error: str
+
+
 class SummaryView(msgspec.Struct, rename="camel"):
     """What a session came to."""
 
@@ -126,19 +175,35 @@ class SessionDetail(SessionView, rename="camel"):
 V = TypeVar("V", bound=msgspec.Struct)
 
 
-def _fields(view: type[V], record: object) -> dict[str, Any]:
+def fields_of(view: type[V], record: object) -> dict[str, Any]:
+    """The fields of ``view`` that ``record`` has."""
     return {name: getattr(record, name) for name in view.__struct_fields__ if hasattr(record, name)}
 
 
 def charger_view(charger: Charger, connectors: Sequence[Connector]) -> ChargerView:
     """``connectors``: the charger's own, in order."""
-    views = [ConnectorView(**_fields(ConnectorView, connector)) for connector in connectors]
-    return ChargerView(**_fields(ChargerView, charger), connectors=views)
+    views = [ConnectorView(**fields_of(ConnectorView, connector)) for connector in connectors]
+    return ChargerView(**fields_of(ChargerView, charger), connectors=views)
+
+
+def meter_value_view(sample: Sample) -> MeterValueView:
+    """All of it."""
+    return MeterValueView(**fields_of(MeterValueView, sample))
+
+
+def message_view(entry: LogEntry) -> MessageView:
+    """All of it."""
+    return MessageView(**fields_of(MessageView, entry))
+
+
+def id_token_view(token: IdToken) -> IdTokenView:
+    """All that people say of a token."""
+    return IdTokenView(**fields_of(IdTokenView, token))
 
 
 def session_view(session: Session, device_ids: Mapping[int, str]) -> SessionView:
     """``device_ids``: identities by the chargers' keys."""
-    fields = _fields(SessionView, session) | {"flags": sorted(session.flags)}
+    fields = fields_of(SessionView, session) | {"flags": sorted(session.flags)}
     return SessionView(**fields, device_id=device_ids.get(session.charger_id, ""))
 
 
@@ -149,6 +214,6 @@ def session_detail(
     view = session_view(session, device_ids)
     return SessionDetail(
         **msgspec.structs.asdict(view),
-        summary=None if summary is None else SummaryView(**_fields(SummaryView, summary)),
-        samples=[SampleView(**_fields(SampleView, sample)) for sample in samples],
+        summary=None if summary is None else SummaryView(**fields_of(SummaryView, summary)),
+        samples=[SampleView(**fields_of(SampleView, sample)) for sample in samples],
     )

@@ -30,6 +30,9 @@ from csms.domain.quirk_records import Deviations
 from csms.domain.repositories_certificates import IssuedCertificates
 from csms.domain.repositories_commands import Commands
 from csms.domain.repositories_devices import Devices
+from csms.domain.repositories_kept_answers import KeptAnswers
+from csms.domain.repositories_people import Audit, People
+from csms.domain.repositories_searches import Searches
 from csms.domain.repositories_tokens import TokenGroups, UnknownTokens
 from csms.domain.token_records import Stored
 
@@ -150,6 +153,10 @@ class IdTokens(Protocol):
 
     def page(self, *, after: str = "", limit: int = 100) -> Sequence[IdToken]: ...
 
+    def remove(self, token: IdToken) -> None:
+        """Forget a token; sessions that ran on it stay."""
+        ...
+
 
 class MessageLog(Protocol):
     """Every message of every charger, once: the table ``charger_data``."""
@@ -260,9 +267,9 @@ class WebAccess(Protocol):
         """True once, before the link expires."""
         ...
 
-    def add_session(self, token_hash: str, *, created_at: datetime, expires_at: datetime) -> None: ...
-
-    def session_expiry(self, token_hash: str) -> datetime | None: ...
+    def add_session(self, token_hash: str, *, created_at: datetime, expires_at: datetime, user_id: int = 0) -> None:
+        """``user_id`` 0 is the built-in admin; whose a session is: :meth:`People.entered`."""
+        ...
 
     def remove_session(self, token_hash: str) -> None: ...
 
@@ -304,6 +311,14 @@ class UnitOfWork(Protocol):
     def analytics(self) -> Analytics: ...
     @property
     def web(self) -> WebAccess: ...
+    @property
+    def search(self) -> Searches: ...
+    @property
+    def kept_answers(self) -> KeptAnswers: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def audit(self) -> Audit: ...
     @property
     def commands(self) -> Commands: ...
 

@@ -5,7 +5,7 @@ Chargers:
 - ``charger``, ``charger_factory``: Autobahn's protocol and factory; bytes, handshakes, limits.
 - ``handshake``: what stands in a charger's HTTP request: its identity and its credentials. Pure.
 - ``listening``: the ports. ``tls``: TLS on them. ``channel``: what is known of a connection before it speaks.
-- ``admission``: who is let in. ``directory`` remembers the database's answers, ``throttle`` counts failures,
+- ``admission``: who is let in. ``directory`` remembers the database's answers, ``csms.throttle`` counts failures,
   ``alarms`` tells of what looks like an attack.
 - ``relay``: the way of one charger's messages: to the broker, wait for the confirm, answer.
 - ``outlet``: one connection's messages for the broker. ``upstream``: what all connections share on the way there.

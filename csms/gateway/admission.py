@@ -39,9 +39,9 @@ from csms.gateway.channel import Channel
 from csms.gateway.clock import Clock, utc
 from csms.gateway.directory import UNKNOWN_FRESH_S, Directory, Known
 from csms.gateway.handshake import basic_credentials
-from csms.gateway.throttle import Throttle
 from csms.ocpp.quirks import NOBODY, Station
 from csms.ports import DatabaseError
+from csms.throttle import Throttle
 
 FAILURES_PER_MINUTE = 10
 FAILURES_PER_ADDRESS_AND_MINUTE = 300

@@ -23,6 +23,10 @@ CHUNK = 5000
 EVENTS_KEPT = timedelta(days=30)
 """A notification that is delivered a second time after this would have its effect again."""
 REGISTERS_KEPT = timedelta(days=90)
+ANSWERS_KEPT = timedelta(days=1)
+"""How long a request with an Idempotency-Key can be repeated without a second effect."""
+TOKENS_SHOWN = timedelta(days=30)
+"""How long an API token is listed after its end."""
 
 Step = Callable[[Connection], bool]
 """Does a little, in a transaction of its own; True when there is more to do."""
@@ -35,6 +39,8 @@ def steps(dialect: str, now: datetime, retention_days: int) -> list[Step]:
         _delete("session_registers", "at", now - REGISTERS_KEPT),
         _delete("sign_in_links", "expires_at", now),
         _delete("browser_sessions", "expires_at", now),
+        _delete("api_tokens", "expires_at", now - TOKENS_SHOWN),
+        _delete("idempotency_keys", "created_at", now - ANSWERS_KEPT),
     ]
     limit = now - timedelta(days=retention_days)
     if dialect == "postgresql":

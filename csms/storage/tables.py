@@ -333,6 +333,8 @@ browser_sessions = Table(
     Column("token_hash", Text, primary_key=True),
     _time("created_at"),
     _time("expires_at"),
+    _number("user_id"),
+    Index(None, "user_id"),
 )
 
 dead_letters = Table(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace as changed
 from itertools import islice
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from csms.domain.model import IdToken
 from csms.domain.token_records import Stored
@@ -67,6 +67,12 @@ class SqlIdTokens:
         self.flush()
         key = id_tokens.c.token_key
         return self._tokens.fetch(_token.query().where(key > folded(after)).order_by(key).limit(limit))
+
+    def remove(self, token: IdToken) -> None:
+        self.flush()
+        self._sql.change(delete(id_tokens).where(id_tokens.c.id == token.id))
+        self._tokens.forget(token.id)
+        self._by_key[folded(token.token)] = None
 
     def load(self, tokens: Iterable[str]) -> None:
         """Fetch these in one query."""

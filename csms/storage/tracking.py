@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -49,7 +49,7 @@ class Shape(Generic[R]):
         """All records; add conditions to it."""
         return select(*(self.table.c[name] for name in self._names))
 
-    def record(self, row: AnyRow) -> R:
+    def record(self, row: Sequence[Any]) -> R:
         """The record in a row of :meth:`query`."""
         values = dict(zip(self._names, row, strict=True))
         for name, convert in self._loaded.items():

@@ -16,11 +16,14 @@ from csms.storage.chargers import SqlChargers
 from csms.storage.cluster import SqlGateways, SqlShards
 from csms.storage.commands import SqlCommands
 from csms.storage.devices import SqlDevices
+from csms.storage.kept_answers import SqlKeptAnswers
 from csms.storage.letters import SqlLetters
 from csms.storage.log import SqlMessageLog
 from csms.storage.mentions import Mentions
 from csms.storage.outbox import SqlOutbox
+from csms.storage.people import SqlAudit, SqlPeople
 from csms.storage.quirks import SqlDeviations
+from csms.storage.searches import SqlSearches
 from csms.storage.sessions import SqlSessions
 from csms.storage.sql import Sql
 from csms.storage.tables import chargers, charging_sessions, hourly_use, outbox
@@ -38,8 +41,10 @@ _FLUSHED = (
     "deviations",
     "sessions",
     "analytics",
-    "issued_certificates",
     "commands",
+    "issued_certificates",
+    "people",
+    "audit",
     "log",
     "outbox",
 )
@@ -107,6 +112,22 @@ class SqlUnitOfWork:
     @cached_property
     def web(self) -> SqlWebAccess:
         return SqlWebAccess(self._sql)
+
+    @cached_property
+    def search(self) -> SqlSearches:
+        return SqlSearches(self._sql)
+
+    @cached_property
+    def kept_answers(self) -> SqlKeptAnswers:
+        return SqlKeptAnswers(self._sql)
+
+    @cached_property
+    def people(self) -> SqlPeople:
+        return SqlPeople(self._sql)
+
+    @cached_property
+    def audit(self) -> SqlAudit:
+        return SqlAudit(self._sql)
 
     @cached_property
     def commands(self) -> SqlCommands:

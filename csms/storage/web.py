@@ -24,13 +24,9 @@ class SqlWebAccess:
         # Of two that try at once, the second finds the row deleted.
         return self._sql.change(delete(sign_in_links).where(table.token_hash == token_hash, table.expires_at > now)) > 0
 
-    def add_session(self, token_hash: str, *, created_at: datetime, expires_at: datetime) -> None:
-        columns = ("token_hash", "created_at", "expires_at")
-        self._sql.insert(browser_sessions, columns, [(token_hash, created_at, expires_at)], IGNORE)
-
-    def session_expiry(self, token_hash: str) -> datetime | None:
-        row = self._sql.first(select(browser_sessions.c.expires_at).where(browser_sessions.c.token_hash == token_hash))
-        return None if row is None else row[0]
+    def add_session(self, token_hash: str, *, created_at: datetime, expires_at: datetime, user_id: int = 0) -> None:
+        columns = ("token_hash", "created_at", "expires_at", "user_id")
+        self._sql.insert(browser_sessions, columns, [(token_hash, created_at, expires_at, user_id)], IGNORE)
 
     def remove_session(self, token_hash: str) -> None:
         self._sql.change(delete(browser_sessions).where(browser_sessions.c.token_hash == token_hash))

@@ -7,14 +7,17 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import treq
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Cooperator
 from twisted.trial.unittest import TestCase
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
 from csms.api.access import SESSION_COOKIE, create_sign_in_link
@@ -82,6 +85,7 @@ class SiteTestCase(TestCase):
         await self.service.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.service.stop()))
         self.url = f"http://127.0.0.1:{self.service.port}"
+        self.cooperator = Cooperator()
         self.agent = Agent(reactor, pool=HTTPConnectionPool(reactor, persistent=False))
 
     def now(self) -> datetime:
@@ -91,14 +95,33 @@ class SiteTestCase(TestCase):
         self.time += timedelta(**span)
 
     async def ask(
-        self, path: str, *, method: str = "GET", cookie: str = "", headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        cookie: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Answer:
         """The answer to a request, redirections included."""
         given = Headers({name: [value] for name, value in (headers or {}).items()})
         if cookie:
             given.addRawHeader("Cookie", cookie)
-        response = await self.agent.request(method.encode(), (self.url + path).encode(), given)
+        producer = None if body is None else FileBodyProducer(BytesIO(body), cooperator=self.cooperator)
+        response = await self.agent.request(method.encode(), (self.url + path).encode(), given, producer)
         return Answer(response.code, response.headers, await treq.content(response))
+
+    async def send(self, method: str, path: str, body: Any, cookie: str, **headers: str) -> Answer:
+        """The answer to a change that one of our pages makes; ``body`` is sent as JSON, None is no body."""
+        given = {"Origin": self.url, **({} if body is None else {"Content-Type": "application/json"}), **headers}
+        given = {name: value for name, value in given.items() if value}
+        content = None if body is None else json.dumps(body).encode()
+        return await self.ask(path, method=method, cookie=cookie, headers=given, body=content)
+
+    async def post_form(self, path: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        """The answer to a form."""
+        given = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        return await self.ask(path, method="POST", headers=given, body=urlencode(fields).encode())
 
     async def new_link(self) -> str:
         """The path of a sign-in link."""

@@ -16,6 +16,7 @@ PUBLIC = {
     "/health/ready",
     "/sign-in/style.css",
     "/sign-in/icon.svg",
+    "/sign-in",
     "/sign-in/<token>",
 }
 

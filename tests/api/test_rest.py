@@ -221,7 +221,7 @@ class BadRequestTest(RestTestCase):
     async def test_a_wrong_method_names_the_right_ones(self) -> None:
         cookie = await self.sign_in()
         for method, path, allowed in (
-            ("POST", "/api/v1/chargers", "GET, HEAD"),
+            ("POST", "/api/v1/overview", "GET, HEAD"),
             ("DELETE", "/api/v1/sessions/1", "GET, HEAD"),
             ("GET", "/api/v1/sign-out", "POST"),
         ):

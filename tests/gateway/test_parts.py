@@ -16,8 +16,8 @@ from csms.domain.model import Charger
 from csms.gateway.directory import FRESH_S, MAX_LOOKUPS, PATIENCE_S, STALE_S, UNKNOWN_FRESH_S, Directory, Known
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.replies import Replies
-from csms.gateway.throttle import Throttle
 from csms.ports import DatabaseUnavailable
+from csms.throttle import Throttle
 from tests.gateway.doubles import FakeDatabase
 
 

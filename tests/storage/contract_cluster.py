@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from twisted.internet.defer import Deferred, gatherResults
 
 from csms.domain.model import Charger, HourlyUse, SessionState
+from csms.domain.people import BUILT_IN_ADMIN
 from csms.ports import Fenced
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_session
@@ -134,11 +135,13 @@ class ClusterContract(DatabaseCase):
     async def test_a_browser_session_lives_until_it_is_removed(self) -> None:
         expiry = NOW + timedelta(hours=1)
         await self.write(lambda uow: uow.web.add_session("s", created_at=NOW, expires_at=expiry))
-        self.assertEqual(await self.look(lambda uow: uow.web.session_expiry("s")), expiry)
+        entered = await self.look(lambda uow: uow.people.entered("s"))
+        assert entered is not None
+        self.assertEqual((entered.expires_at, entered.principal), (expiry, BUILT_IN_ADMIN))
         self.assertTrue(await self.look(lambda uow: uow.web.any_session(now=NOW)))
         self.assertFalse(await self.look(lambda uow: uow.web.any_session(now=expiry)))
         await self.write(lambda uow: uow.web.remove_session("s"))
-        self.assertIsNone(await self.look(lambda uow: uow.web.session_expiry("s")))
+        self.assertIsNone(await self.look(lambda uow: uow.people.entered("s")))
 
     async def test_counts(self) -> None:
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

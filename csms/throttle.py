@@ -29,6 +29,12 @@ class Throttle:
             del self._seen[next(iter(self._seen))]
         self._seen[key] = (failures + 1, until)
 
+    def take_back(self, key: str) -> None:
+        """A failure of ``key`` that was counted ahead was none."""
+        failures, until = self._seen.get(key, (0, 0.0))
+        if failures:
+            self._seen[key] = (failures - 1, until)
+
     def forget(self, key: str) -> None:
         """``key`` did well."""
         self._seen.pop(key, None)
