@@ -1,7 +1,7 @@
 """Directives that draw their tables from the code, so that no page can disagree with it.
 
-``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions``, ``csms-actions-16``, ``csms-metrics`` and
-``csms-quirks`` take no arguments.
+``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions``, ``csms-actions-16``, ``csms-metrics``,
+``csms-quirks`` and ``csms-operations`` take no arguments.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from itertools import groupby
 from typing import Any
 
+import msgspec
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from csms.api.operations import Operation
+from csms.api.resources.registry import OPERATIONS
 from csms.config.settings import Settings, WebhookSettings
 from csms.domain import topology
 from csms.domain.actions import ACTIONS
@@ -178,6 +182,24 @@ class Quirks(TableDirective):
         return "; ".join([", ".join(kinds)] * bool(kinds) + filled + spelled)
 
 
+class Operations(TableDirective):
+    """Every operation of /api/v1, a table for each kind of resource."""
+
+    def text(self) -> Iterable[str]:
+        for tag, rows in groupby(OPERATIONS, key=lambda row: row.tag):
+            yield from (f"**{tag}**", "")
+            cells = [
+                (f"``{row.method} {row.template}{_names(row)}``", f"{row.summary}", row.role.value) for row in rows
+            ]
+            yield from table("50 38 12", ("operation", "what it does", "least role"), cells)
+
+
+def _names(row: Operation) -> str:
+    """The names of the parameters, as a query string has them."""
+    names = [field.encode_name for field in msgspec.structs.fields(row.query)]
+    return "?" + "&".join(f"{name}=" for name in names) if names else ""
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-settings", SettingsTables)
     app.add_directive("csms-exchanges", Exchanges)
@@ -185,5 +207,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-actions", ActionsTable)
     app.add_directive("csms-actions-16", Actions16Table)
     app.add_directive("csms-metrics", Metrics)
+    app.add_directive("csms-operations", Operations)
     app.add_directive("csms-quirks", Quirks)
     return {"parallel_read_safe": True}
