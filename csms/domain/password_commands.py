@@ -18,6 +18,7 @@ from csms.domain.payloads import text
 from csms.domain.repositories import UnitOfWork
 from csms.ocpp.json import encode
 
+ACTION = "ChangeConfiguration"
 KEY = "AuthorizationKey"
 NOT_KEPT = "(not kept)"
 _MAX = 2500
@@ -58,10 +59,15 @@ def password_command_ended(uow: UnitOfWork, command: Command) -> None:
     request = _read(command.payload)
     if not _is_password(request):
         return
-    command.payload = encode(request | {"value": NOT_KEPT})
+    command.payload = encode(without_password(command.action, request))
     charger = uow.chargers.get(command.charger_id)
     if charger is not None and command.state in _UNSEEN:
         withdraw(charger, command.command_id)
+
+
+def without_password(action: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The payload of a command, as it may be logged and kept."""
+    return request | {"value": NOT_KEPT} if action == ACTION and _is_password(request) else request
 
 
 def _is_password(request: dict[str, Any]) -> bool:

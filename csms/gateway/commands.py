@@ -25,6 +25,7 @@ from csms.coroutines import spawn
 from csms.domain.command_model import CommandState
 from csms.domain.commands import MAX_OPEN
 from csms.domain.messages import CommandOrder
+from csms.domain.password_commands import without_password
 from csms.gateway.command_desk import Desk
 from csms.gateway.outlet import Outlet
 from csms.ocpp import frames
@@ -118,9 +119,9 @@ class CommandLine:
             metrics.COMMANDS.labels(order.action, "dropped").inc()
             return
         payload = _read(order.payload)
-        text = frames.encode(frames.Call(order.command_id, order.action, payload))
+        told = frames.encode(frames.Call(order.command_id, order.action, without_password(order.action, payload)))
         try:
-            await self._outlet.command_sent(order, text)
+            await self._outlet.command_sent(order, told)
         except BrokerError as error:
             _log.warn("command {id} is not sent: {error}", id=order.command_id, error=str(error))
             await self._desk.give_back(order)
@@ -155,4 +156,11 @@ class CommandLine:
     def _tell(self, order: CommandOrder, outcome: CommandState, *, raw: str = "", **fields: Any) -> None:
         metrics.COMMANDS.labels(order.action, outcome.value).inc()
         payload = {"outcome": outcome.value} | {name: value for name, value in fields.items() if value != ""}
-        spawn(self._outlet.command_result(order, payload, raw), "result of a command")
+        spawn(self._publish_result(order, payload, raw), "result of a command")
+
+    async def _publish_result(self, order: CommandOrder, payload: dict[str, Any], raw: str) -> None:
+        try:
+            await self._outlet.command_result(order, payload, raw)
+        except BrokerError as error:
+            # The gateway stops: the sweep of commands will call the outcome unknown.
+            _log.warn("the result of command {id} is not told: {error}", id=order.command_id, error=str(error))

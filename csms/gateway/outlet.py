@@ -69,7 +69,7 @@ class Outlet:
         await self._upstream.publish_surely(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
 
     async def command_sent(self, order: CommandOrder, text: str) -> None:
-        """Tell that ``text`` is about to be written to the socket. Done when the broker has confirmed."""
+        """Tell that ``text``, less its secrets, is about to be written. Done when the broker has confirmed."""
         message = self._of_command(order, COMMAND_SENT, {}, text)
         await self._upstream.publish(message, topology.result_key(order.action), shard=self._shard)
 

@@ -57,6 +57,14 @@ class CommandTests(GatewayCase):
     def results(self) -> list[dict[str, Any]]:
         return [message.payload for message in self.worker.of(COMMAND_RESULT)]
 
+    async def test_a_new_password_is_written_to_the_charger_and_told_to_nobody_else(self) -> None:
+        peer = await self.connected()
+        payload = '{"key":"authorizationkey","value":"0123456789abcdef0123456789abcdef"}'
+        await self.order(self.command("ChangeConfiguration", payload))
+        self.assertEqual((await peer.message())[3], json.loads(payload))
+        told = await self.worker.came(COMMAND_SENT)
+        self.assertEqual(json.loads(told.raw_data)[3], {"key": "authorizationkey", "value": "(not kept)"})
+
     async def test_a_command_is_claimed_told_written_and_its_answer_told(self) -> None:
         peer = await self.connected()
         command = self.command("ChangeConfiguration", '{"value":"1","key":"b"}')
