@@ -22,21 +22,12 @@ from csms.domain.token_records import Stored
 _PAGE = 500
 
 
-class _DryRun(Exception):  # noqa: N818 - it undoes the transaction
-    def __init__(self, stored: Stored) -> None:
-        super().__init__()
-        self.stored = stored
-
-
 async def import_all(site: Site, arguments: argparse.Namespace) -> Answer:
     """Take tokens from a file: all of them or none."""
 
     def work(uow: UnitOfWork) -> Stored:
         file.seek(0)
-        stored = uow.id_tokens.put(token_csv.read(file, now=site.now()))
-        if arguments.dry_run:
-            raise _DryRun(stored)
-        return stored
+        return token_csv.take(uow, file, now=site.now(), dry_run=arguments.dry_run)
 
     database = await site.database()
     with _opened(arguments.file) as file:
@@ -44,7 +35,7 @@ async def import_all(site: Site, arguments: argparse.Namespace) -> Answer:
             stored = await database.transact(work, name="import tokens")
         except token_csv.TokenCsvError as error:
             raise CommandError(f"{arguments.file}: {error}; nothing was imported") from error
-        except _DryRun as dry:
+        except token_csv.DryRun as dry:
             stored = dry.stored
     would = "would import" if arguments.dry_run else "imported"
     return Answer(

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from csms.domain.model import IdToken
+from csms.domain.repositories import UnitOfWork
+from csms.domain.token_records import Stored
 
 MAX_TOKEN_CHARS = 255
 COLUMNS = ("token", "type", "blocked", "expiresAt", "group", "maxSessions", "note")
@@ -35,6 +37,25 @@ class TokenCsvError(ValueError):
     def __init__(self, line: int, column: str, reason: str) -> None:
         place = f"line {line}, column {column}" if column else f"line {line}"
         super().__init__(f"{place}: {reason}")
+
+
+class DryRun(Exception):  # noqa: N818 - it undoes the transaction
+    """Everything could be taken; ``stored`` is what would have come of it."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__()
+        self.stored = stored
+
+
+def take(uow: UnitOfWork, raw_lines: Iterable[bytes], *, now: datetime, dry_run: bool) -> Stored:
+    """Write all tokens of a file, made at ``now``; those that are there already are replaced.
+
+    Raises TokenCsvError or, after all is done, DryRun: either undoes the transaction.
+    """
+    stored = uow.id_tokens.put(read(raw_lines, now=now))
+    if dry_run:
+        raise DryRun(stored)
+    return stored
 
 
 def read(raw_lines: Iterable[bytes], *, now: datetime) -> Iterator[IdToken]:

@@ -13,6 +13,8 @@ from csms.api.resources import (
     odd_chargers,
     people,
     sessions,
+    token_files,
+    token_groups,
     unknown_tokens,
 )
 
@@ -27,5 +29,7 @@ OPERATIONS = (
     *people.OPERATIONS,
     *audit.OPERATIONS,
     *odd_chargers.OPERATIONS,
+    *token_groups.OPERATIONS,
+    *token_files.OPERATIONS,
     *unknown_tokens.OPERATIONS,
 )
