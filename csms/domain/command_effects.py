@@ -36,6 +36,7 @@ from csms.domain.password_commands import password_answered, password_command_en
 from csms.domain.repositories import UnitOfWork
 from csms.domain.reservations import reservation_cancelled, reserved
 from csms.domain.smart_charging import composite_reported, profile_set, profiles_cleared, remote_start_answered
+from csms.domain.variables import variables_read, variables_set
 from csms.ocpp.versions import Version
 
 Effect = Callable[[CommandCall], None]
@@ -87,6 +88,8 @@ _V16: Mapping[str, Effect] = {
 _V2: Mapping[str, Effect] = {
     "ChangeAvailability": availability_answered_2,
     "GetLog": log_answered,
+    "GetVariables": variables_read,
+    "SetVariables": variables_set,
     "UpdateFirmware": signed_firmware_update_answered,
 }
 

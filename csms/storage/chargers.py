@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import delete, select
@@ -39,10 +40,13 @@ def _variable_key(variable: ReportedVariable) -> int:
 
 
 _variable = Shape(ReportedVariable, reported_variables, derived={"variable_key": _variable_key})
+# Only reports say what a variable is like; when its value is read or set, that stays.
+_STAYS = ("mutability", "data_type", "unit")
 _NEWEST_WINS = replace(
     _variable.columns,
     ("charger_id", "variable_key"),
     "excluded.reported_at >= reported_variables.reported_at",
+    **{name: f"COALESCE(NULLIF(excluded.{name}, ''), reported_variables.{name})" for name in _STAYS},
 )
 
 _Place = tuple[int, int, int]
@@ -144,7 +148,7 @@ class SqlChargers:
             key = (variable.charger_id, _variable_key(variable))
             earlier = self._reports.get(key)
             if earlier is None or variable.reported_at >= earlier.reported_at:
-                self._reports[key] = variable
+                self._reports[key] = variable if earlier is None else _completed(variable, earlier)
 
     def load(self, charger_ids: Iterable[int], with_connectors_of: Iterable[int]) -> None:
         """Fetch these, in at most two queries."""
@@ -177,3 +181,8 @@ class SqlChargers:
 
     def _index_connector(self, connector: Connector) -> None:
         self._places[connector.charger_id, connector.evse_id, connector.connector_id] = connector
+
+
+def _completed(variable: ReportedVariable, earlier: ReportedVariable) -> ReportedVariable:
+    known = {name: getattr(variable, name) or getattr(earlier, name) for name in _STAYS}
+    return dataclasses.replace(variable, **known)

@@ -85,7 +85,12 @@ class Sql:
             raise RuntimeError("Database.read is for work that changes nothing; use Database.transact")
 
 
-def replace(columns: Sequence[str], keys: Sequence[str], where: str = "") -> str:
-    """The clause that makes the newer row replace the one with the same ``keys``."""
-    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in keys)
+def replace(columns: Sequence[str], keys: Sequence[str], where: str = "", **expressions: str) -> str:
+    """The clause that makes the newer row replace the one with the same ``keys``.
+
+    ``expressions``: what a column gets where that is not simply the newer row's value.
+    """
+    changes = ", ".join(
+        f'"{name}" = ' + expressions.get(name, f'excluded."{name}"') for name in columns if name not in keys
+    )
     return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}" + (f" WHERE {where}" if where else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -158,6 +159,20 @@ class ChargersContract(DatabaseCase):
         self.assertEqual(
             await self.look(lambda uow: list(map(tuple, uow._sql.rows(query)))), [(0, "3"), (0, "long"), (1, "")]
         )
+
+    async def test_a_value_without_description_leaves_the_description(self) -> None:
+        charger_id, two = await self.a_charger(), await self.a_charger("CP-2")
+        described = {"mutability": "ReadWrite", "data_type": "integer", "unit": "s"}
+        late = NOW + timedelta(seconds=1)
+        full, bare = variable(charger_id, value="1", **described), variable(charger_id, value="2", reported_at=late)
+        await self.write(lambda uow: uow.chargers.report([full]))
+        await self.write(lambda uow: uow.chargers.report([bare]))
+        of_two = [dataclasses.replace(one, charger_id=two) for one in (full, bare)]
+        await self.write(lambda uow: uow.chargers.report(of_two))
+        columns = reported_variables.c
+        query = select(columns.value, columns.mutability, columns.data_type, columns.unit)
+        found = await self.look(lambda uow: list(map(tuple, uow._sql.rows(query))))
+        self.assertEqual(found, [("2", "ReadWrite", "integer", "s")] * 2)
 
     async def test_id_tokens_are_found_whatever_their_case(self) -> None:
         token = IdToken(
