@@ -71,7 +71,7 @@ class KilledWorkerTests(unittest.IsolatedAsyncioTestCase):
         """Hold the last table that a batch writes; kill a worker that waits for it."""
         holder = psycopg2.connect(self.site.database_url)
         try:
-            holder.cursor().execute("lock table outbox in access exclusive mode")
+            holder.cursor().execute("lock table outbox in share mode")
             victims: list[Service] = []
 
             def somebody_waits() -> bool:
