@@ -11,7 +11,7 @@ from typing import Any
 import treq
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
-from twisted.web.client import FileBodyProducer
+from twisted.web.client import FileBodyProducer, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
 from csms.coroutines import spawn
@@ -190,6 +190,17 @@ class CommandTests(SiteTestCase):
         command_id = answer.json()["id"]
         self.assertEqual(answer.header("Location"), f"/api/v1/commands/{command_id}")
         self.assertEqual((await self.get(answer.header("Location")))["state"], "waiting")
+
+    async def test_who_goes_away_leaves_nothing_behind_and_the_command_goes_on(self) -> None:
+        sending = Deferred.fromCoroutine(self.post("/api/v1/chargers/CP-1/commands/Reset", RESET))
+        command = await self.newest()
+        sending.cancel()
+        await self.assertFailure(sending, ResponseNeverReceived)
+        while self.service.site.channels:
+            await self.database.read(lambda uow: None, name="test")
+        await self.result(command, "answered", answer=ANSWER)
+        self.assertEqual((await self.get(f"/api/v1/commands/{command.command_id}"))["state"], "answered")
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_the_order_of_members_is_kept(self) -> None:
         raw = b'{"value":"1","key":"k"}'
