@@ -9,5 +9,9 @@
   ``diagnostics``, ``data_transfer``: the handlers, one module for each functional block of OCPP.
 - ``sessions``, ``energy``, ``samples``: what the handlers of all versions share about charging.
 - ``payloads``, ``times``: reading what chargers send without trusting it.
+- ``device_records``: what was agreed with a charger, ``repositories_devices``: where it is kept. ``configuration``,
+  ``variables``, ``local_lists``, ``reservations``, ``smart_charging`` (``composite`` computes), ``jobs``,
+  ``installed_certificates``, ``availability_wishes`` change it; ``command_effects`` is the table of what each command
+  changes, ``stored`` says where that is found.
 - ``credentials``: passwords of chargers. ``topology``, ``dead_letters``: names and headers on the broker.
 """

@@ -24,6 +24,7 @@ MAX_LOCATION = 2000
 MAX_HISTORY = 100
 """Statuses of one job that are kept; the oldest go first."""
 _OVERTAKES_BY = timedelta(minutes=5)
+_RECENT = 10
 _IDLE = "Idle"
 _DONE = frozenset({"Installed", "Uploaded"})
 _FAILED = frozenset(
@@ -119,14 +120,14 @@ def _begin(
 
 
 def _overtaking(call: CommandCall, kind: JobKind, request_id: int | None) -> Job | None:
-    """A job of nobody's that began after the command was sent: its notifications came before the answer."""
+    """A job of nobody's that began after the command was sent: its notifications, the last one even, came first."""
     since = call.command.sent_at or call.now - _OVERTAKES_BY
-    found = [
+    found = (
         job
-        for job in call.uow.devices.jobs.of(call.charger.id)
+        for job in call.uow.devices.jobs.page(charger_id=call.charger.id, limit=_RECENT)
         if job.kind is kind and not job.command_id and job.request_id == request_id and job.created_at >= since
-    ]
-    return found[-1] if found else None
+    )
+    return next(found, None)
 
 
 def _meant(call: Call, kind: JobKind, request_id: int | None) -> Job | None:

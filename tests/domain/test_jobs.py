@@ -88,6 +88,14 @@ class FirmwareUpdates(JobsCase):
         self.station.answer(command, {})
         self.assertEqual((self.job.command_id, self.job.state), ("command-1", JobState.RUNNING))
 
+    def test_a_job_may_be_done_before_its_command_is_answered(self) -> None:
+        command = self.station.ask("GetLog", log(3))
+        command.sent_at = self.station.now
+        for status in ("Uploading", "Uploaded"):
+            self.station.send("LogStatusNotification", {"status": status, "requestId": 3})
+        self.station.answer(command)
+        self.assertEqual((self.job.command_id, self.job.state), ("command-1", JobState.DONE))
+
     def test_an_update_that_somebody_else_began_has_a_job_of_its_own(self) -> None:
         self.firmware("Downloading")
         self.station.wait(minutes=1)
