@@ -89,7 +89,7 @@ _V2: Mapping[str, Effect] = {
     "ChangeAvailability": availability_answered_2,
     "GetLog": log_answered,
     "GetVariables": variables_read,
-    "SetVariables": variables_set,
+    "SetVariables": _both(variables_set, password_answered),
     "UpdateFirmware": signed_firmware_update_answered,
 }
 
@@ -101,10 +101,14 @@ RESULTS: Mapping[tuple[str, str], Effect] = {
 """By version ("1.6") and action: called once with the charger's CALLRESULT."""
 REQUESTS: Mapping[tuple[str, str], Effect] = {
     (Version.V16.value, "ChangeConfiguration"): _both(configuration_wanted, password_offered),
+    (Version.V201.value, "SetVariables"): password_offered,
+    (Version.V21.value, "SetVariables"): password_offered,
 }
 """Called once when the command is stored, where something must be noted then; ``response`` is empty. It may end the
 command: one that is in a final state then goes nowhere."""
 ENDS: Mapping[tuple[str, str], End] = {
     (Version.V16.value, "ChangeConfiguration"): _both(configuration_command_ended, password_command_ended),
+    (Version.V201.value, "SetVariables"): password_command_ended,
+    (Version.V21.value, "SetVariables"): password_command_ended,
 }
 """Called when the command has come to its end, whatever that is; after ``unknown`` perhaps again."""

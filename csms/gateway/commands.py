@@ -119,7 +119,7 @@ class CommandLine:
             metrics.COMMANDS.labels(order.action, "dropped").inc()
             return
         payload = _read(order.payload)
-        told = frames.encode(frames.Call(order.command_id, order.action, without_password(order.action, payload)))
+        told = frames.encode(frames.Call(order.command_id, order.action, without_password(payload)))
         try:
             await self._outlet.command_sent(order, told)
         except BrokerError as error:

@@ -143,6 +143,63 @@ class PasswordCommandTests(unittest.TestCase):
         self.assertIs(self.command().state, State.INVALID)
         self.assertEqual(len(self.charger.next_passwords), MAX_ON_THE_WAY)
 
+    def variables(self, *passwords: str, version: str = "2.0.1") -> Command:
+        """A 2.x command that was just asked for."""
+        self.charger.ocpp_version = version
+        items = [
+            {
+                "attributeValue": password,
+                "component": {"name": "SecurityCtrlr"},
+                "variable": {"name": "BasicAuthPassword"},
+            }
+            for password in passwords
+        ]
+        items.append(
+            {"attributeValue": "60", "component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+        )
+        self.made += 1
+        command = new_command(
+            self.charger,
+            "SetVariables",
+            json.dumps({"setVariableData": items}),
+            command_id=f"c{self.made}",
+            now=self.station.now,
+            timeout_s=30.0,
+        )
+        return life.store(self.uow, self.charger, command, Notes("source", self.station.now))
+
+    def test_2x_the_answer_for_the_variable_settles_it(self) -> None:
+        for version in ("2.0.1", "2.1"):
+            for status, expected in (
+                ("Accepted", {NEW}),
+                ("Rejected", {OLD}),
+                ("UnknownVariable", {OLD}),
+                ("RebootRequired", {OLD, NEW}),
+            ):
+                with self.subTest(f"{version} {status}"):
+                    self.setUp()
+                    command = self.sent(self.variables(NEW, version=version))
+                    self.assertEqual(self.opens(), {OLD, NEW})
+                    results = [
+                        {
+                            "attributeStatus": one_status,
+                            "component": {"name": component},
+                            "variable": {"name": variable},
+                        }
+                        for one_status, component, variable in (
+                            (status, "SecurityCtrlr", "basicAuthPassword"),
+                            ("Accepted", "OCPPCommCtrlr", "HeartbeatInterval"),
+                        )
+                    ]
+                    self.ends(command, "answered", answer={"setVariableResult": results})
+                    self.assertEqual(self.opens(), expected)
+                    values = [one["attributeValue"] for one in json.loads(command.payload)["setVariableData"]]
+                    self.assertEqual(values, [NOT_KEPT, "60"])
+
+    def test_2x_two_passwords_at_once_are_refused(self) -> None:
+        self.assertIs(self.variables(NEW, NEWER).state, State.INVALID)
+        self.assertEqual(self.opens(), {OLD})
+
     def test_other_keys_are_left_alone(self) -> None:
         command = self.sent(self.command("300", key="HeartbeatInterval"))
         self.answers(command, "Accepted")
