@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from csms.admin import access, authority, chargers, dead_letters, groups, schema, token_files, tokens, users
+from csms.admin import access, authority, chargers, commands, dead_letters, groups, schema, token_files, tokens, users
 from csms.admin.output import Answer
 from csms.admin.site import Site
 from csms.config.descriptions import SettingDescription, describe
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "migrate", schema.migrate, "bring the database's tables up to date (services do it at start)")
     _command(commands, "sign-in-link", access.sign_in_link, "a new one-time link into the console")
     _add_charger_commands(_noun(commands, "charger", "charging stations that may connect"))
+    _add_ocpp_commands(_noun(commands, "command", "OCPP requests to chargers"))
     _add_token_commands(_noun(commands, "token", "cards and accounts that may charge"))
     _add_group_commands(_noun(commands, "group", "groups of tokens, and how many sessions they may have at once"))
     _add_user_commands(_noun(commands, "user", "people who sign in with name and password"))
@@ -129,6 +130,27 @@ def _add_charger_commands(commands: Any) -> None:
     )
     allow.add_argument("device_id", metavar="deviceId")
     allow.add_argument("profile", type=int, choices=(0, 1, 2, 3), help="the lowest that is allowed")
+
+
+def _add_ocpp_commands(nouns: Any) -> None:
+    send = _command(
+        nouns,
+        "send",
+        commands.send,
+        "send an OCPP request to a charger, and wait for its answer",
+        'For example: csms-admin command send CP001 Reset \'{"type": "Soft"}\'',
+    )
+    send.add_argument("device_id", metavar="deviceId")
+    send.add_argument("action", help="as in OCPP, e.g. Reset")
+    send.add_argument("payload", nargs="?", default="{}", help="the request's payload in JSON (default: {})")
+    send.add_argument(
+        "--timeout", type=_positive, default=30, metavar="S", help="seconds that the charger may take (default: 30)"
+    )
+    send.add_argument("--queue", type=_positive, metavar="S", help="keep it so long for a charger that is away")
+    listing = _command(nouns, "list", commands.list_all, "the newest commands")
+    listing.add_argument("device_id", nargs="?", metavar="deviceId", help="only those of this charger")
+    listing.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many (default: 20)")
+    _command(nouns, "show", commands.show, "one command with the charger's answer").add_argument("id")
 
 
 def _add_token_commands(commands: Any) -> None:

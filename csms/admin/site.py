@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.task import deferLater
 
 from csms.admin.output import CommandError
 from csms.broker.amqp import AmqpBroker
@@ -55,6 +56,10 @@ class Site:
             await broker.start()
             await self._up(broker)
         return AmqpDeadLetters(self._broker)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait."""
+        await deferLater(self._reactor, seconds)
 
     async def close(self) -> None:
         """Close what was opened."""

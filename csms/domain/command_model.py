@@ -69,6 +69,8 @@ class Source(StrEnum):
     """Where a command came from."""
 
     API = "api"
+    SHELL = "shell"
+    """``csms-admin``."""
     SYSTEM = "system"
     """Asked for by csms itself, as a consequence of something else."""
 
