@@ -66,8 +66,8 @@ def _answered(call: CommandCall, evse_id: int, connector_id: int, *, operative: 
         )
     wish.operative, wish.state, wish.wanted_at, wish.applied_at = operative, state, call.now, None
     wish.command_id = call.command.command_id
-    # A charger that is already as wanted accepts and reports no change.
-    if state is WishState.ACCEPTED and _is_fulfilled(wish, call.uow.chargers.connectors([call.charger.id])):
+    # A charger that is already as wanted accepts and reports no change; and a status may overtake the answer.
+    if _is_fulfilled(wish, call.uow.chargers.connectors([call.charger.id])):
         wish.state, wish.applied_at = WishState.APPLIED, call.now
     _tell(call, wish)
 

@@ -66,6 +66,12 @@ class AvailabilityWishes(unittest.TestCase):
         self.change(1, "Inoperative")
         self.assertIs(self.wish.state, WishState.APPLIED)
 
+    def test_a_status_that_overtakes_the_answer_counts(self) -> None:
+        command = self.station.ask("ChangeAvailability", {"connectorId": 1, "type": "Inoperative"})
+        self.status("Unavailable")
+        self.station.answer(command, {"status": "Scheduled"})
+        self.assertIs(self.wish.state, WishState.APPLIED)
+
     def test_another_connectors_status_says_nothing(self) -> None:
         self.status("Available")
         self.change(1, "Inoperative")
