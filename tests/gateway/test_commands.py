@@ -14,7 +14,8 @@ from csms.domain.commands import MAX_OPEN, new_command, order_of
 from csms.domain.identifiers import new_id
 from csms.domain.messages import COMMAND, COMMAND_RESULT, COMMAND_SENT, encode
 from csms.gateway import commands
-from csms.ports import BrokerState, Message, PublishTimeout, Unroutable
+from csms.gateway.registry import Registry
+from csms.ports import BrokerState, Message, PublishTimeout
 from tests.gateway.case import BOOT, GatewayCase, turn, until
 from tests.gateway.client import Peer
 
@@ -33,19 +34,20 @@ class CommandTests(GatewayCase):
         message = Message(body=encode(order_of(command)), message_id=command.command_id, type=COMMAND)
         await self.broker.publish(topology.COMMANDS_EXCHANGE, command.device_id, message)
 
-    async def routable(self) -> None:
-        """Wait until the gateway is bound to CP1."""
-        probe = Message(body=b"{}", message_id="probe", type="takeover")
+    async def routable(self, gateways: int = 1) -> None:
+        """Wait until so many gateways are bound to CP1."""
+        await until(lambda: self.bound == gateways)
 
-        async def bound() -> bool:
-            try:
-                await self.broker.publish(topology.COMMANDS_EXCHANGE, "CP1", probe)
-            except Unroutable:
-                return False
-            return True
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
+        self.bound = 0
+        real = self.broker.bind
 
-        while not await bound():
-            await turn()
+        async def bind(queue: str, exchange: str, routing_key: str) -> None:
+            await real(queue, exchange, routing_key)
+            self.bound += 1
+
+        self.patch(self.broker, "bind", bind)
 
     async def connected(self, **fields: Any) -> Peer:
         await self.start()
@@ -194,6 +196,25 @@ class CommandTests(GatewayCase):
         await old.close_code()
         await self.order(command := self.command())
         self.assertEqual((await new.message())[1], command.command_id)
+
+    async def test_of_two_gateways_that_both_hold_the_charger_one_writes(self) -> None:
+        self.patch(Registry, "take_over", lambda *_: None)
+        self.charger()
+        for _ in range(2):
+            await self.open(gateway=await self.start())
+        await self.routable(2)
+        real, names = self.database.transact, []
+
+        async def transact(work: Any, *, name: str) -> Any:
+            names.append(name)
+            return await real(work, name=name)
+
+        self.patch(self.database, "transact", transact)
+        await self.order(self.command())
+        await self.worker.came(COMMAND_SENT)
+        await until(lambda: names.count("claim command") == 2)
+        await turn()
+        self.assertEqual(len(self.worker.of(COMMAND_SENT)), 1)
 
     async def test_when_the_broker_does_not_confirm_nothing_is_written_and_the_claim_is_given_back(self) -> None:
         peer = await self.connected()
