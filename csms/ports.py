@@ -182,8 +182,11 @@ class DeadLetters(Protocol):
         """The oldest ``limit`` dead letters; they stay where they are."""
         ...
 
-    async def replay(self, ids: Sequence[str]) -> int:
-        """Publish these again where they came from, then drop them; returns how many were found."""
+    async def replay(self, ids: Sequence[str], body: bytes | None = None) -> int:
+        """Publish these again where they came from, then drop them; returns how many were found.
+
+        ``body`` replaces theirs, when somebody has mended it.
+        """
         ...
 
     async def drop(self, ids: Sequence[str]) -> int:

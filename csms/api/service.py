@@ -24,10 +24,10 @@ from csms.api.requests import HttpSite
 from csms.api.routes import build_app
 from csms.api.services import Services
 from csms.api.site import BrowserEvents, Gate
-from csms.config.settings import HttpSettings
+from csms.config.settings import HttpSettings, WebhookSettings
 from csms.coroutines import spawn
 from csms.domain.repositories import OutboxRow
-from csms.ports import Database, DatabaseError
+from csms.ports import Database, DatabaseError, DeadLetters
 
 SIGN_IN_CHECK_S = 30.0
 FINISH_S = 2.0
@@ -75,6 +75,8 @@ class HttpService:
         events: BrowserEvents,
         happenings: Happenings,
         publish: Callable[[Sequence[OutboxRow]], None],
+        dead_letters: Callable[[], DeadLetters | None],
+        webhooks: Sequence[WebhookSettings],
         readiness: Readiness,
         reactor: IReactor,
         now: Callable[[], datetime],
@@ -90,6 +92,8 @@ class HttpService:
             passwords=passwords,
             now=now,
             signed_out=events.sign_out,
+            dead_letters=dead_letters,
+            webhooks=webhooks,
             publish=publish,
             waits=CommandWaits(happenings, reactor),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from twisted.internet.defer import DeferredLock
 
@@ -39,12 +40,12 @@ class AmqpDeadLetters:
         await self._walk(limit, note)
         return letters
 
-    async def replay(self, ids: Sequence[str]) -> int:
+    async def replay(self, ids: Sequence[str], body: bytes | None = None) -> int:
         """Publish these again where they came from, then drop them.
 
         Raises BrokerError at the first that cannot be published; those before it are done.
         """
-        return await self._each(ids, self._republish)
+        return await self._each(ids, partial(self._republish, body))
 
     async def drop(self, ids: Sequence[str]) -> int:
         """Forget these."""
@@ -84,11 +85,13 @@ class AmqpDeadLetters:
             finally:
                 await borrowed.end()
 
-    async def _republish(self, letter: DeadLetter) -> None:
+    async def _republish(self, body: bytes | None, letter: DeadLetter) -> None:
         exchange, routing_key = replay_address(death_of(letter.message.headers))
         if not routing_key:
             raise BrokerError(f"dead letter {letter.id} does not say where it came from")
-        message = dataclasses.replace(letter.message, headers=living_headers(letter.message.headers))
+        dead = letter.message
+        alive = living_headers(dead.headers)
+        message = dataclasses.replace(dead, headers=alive, body=dead.body if body is None else body)
         await self._broker.publish(exchange, routing_key, message)
 
 

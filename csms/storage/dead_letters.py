@@ -43,10 +43,10 @@ class StoredDeadLetters:
     async def browse(self, limit: int) -> Sequence[DeadLetter]:
         return await self._database.read(lambda uow: uow.letters.oldest(limit), name="browse dead letters")
 
-    async def replay(self, ids: Sequence[str]) -> int:
+    async def replay(self, ids: Sequence[str], body: bytes | None = None) -> int:
         """Have the running process publish these again; returns how many were found."""
         now = datetime.now(UTC)
-        return await self._database.transact(lambda uow: uow.letters.request_replay(ids, now), name="replay")
+        return await self._database.transact(lambda uow: uow.letters.request_replay(ids, now, body), name="replay")
 
     async def drop(self, ids: Sequence[str]) -> int:
         return await self._database.transact(lambda uow: uow.letters.drop(ids), name="drop dead letters")

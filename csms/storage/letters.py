@@ -62,12 +62,13 @@ class SqlLetters:
         """Those that somebody, in whichever process, wants to be published again."""
         return self._find(_table.replay_requested_at.is_not(None), limit)
 
-    def request_replay(self, ids: Sequence[str], now: datetime) -> int:
-        """Mark these; returns how many were found."""
+    def request_replay(self, ids: Sequence[str], now: datetime, body: bytes | None = None) -> int:
+        """Mark these, with another ``body`` if it was mended; returns how many were found."""
         wanted = _numbers(ids)
         if not wanted:
             return 0
-        marked = update(dead_letters).where(self._sql.any_of(_table.id, wanted)).values(replay_requested_at=now)
+        values = {"replay_requested_at": now} if body is None else {"replay_requested_at": now, "body": body}
+        marked = update(dead_letters).where(self._sql.any_of(_table.id, wanted)).values(values)
         return self._sql.change(marked)
 
     def drop(self, ids: Sequence[str]) -> int:

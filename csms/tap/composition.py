@@ -22,6 +22,7 @@ from csms.api.access import create_sign_in_link
 from csms.api.origins import own_url
 from csms.api.service import HealthService, HttpService
 from csms.broker.amqp import AmqpBroker
+from csms.broker.dead_letters import AmqpDeadLetters
 from csms.broker.memory import MemoryBroker
 from csms.config.loading import ConfigError
 from csms.config.settings import Settings, UnknownTokens
@@ -33,8 +34,8 @@ from csms.gateway.event_feed import EventFeed
 from csms.gateway.events import EventRing
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.service import ChargerGateway
-from csms.parts import is_embedded, make_broker, make_database, shard_count
-from csms.ports import BrokerState, DatabaseUnavailable
+from csms.parts import make_broker, make_database, shard_count
+from csms.ports import BrokerState, DatabaseUnavailable, DeadLetters
 from csms.simulator.service import Simulator
 from csms.storage.database import SqlDatabase
 from csms.storage.dead_letters import DeadLetterReplay, StoredDeadLetters
@@ -111,6 +112,7 @@ class Composition:
         self._broker: MemoryBroker | AmqpBroker | None = None
         self._depths: DepthWatch | None = None
         self._replay: DeadLetterReplay | None = None
+        self._dead_letters: DeadLetters | None = None
         self._relay: Relay | None = None
         self._ring = EventRing(settings.http.events_kept, to_wire)
         self._feed: EventFeed | None = None
@@ -184,6 +186,8 @@ class Composition:
             events=browsers,
             happenings=self._ring,
             publish=self._publish,
+            dead_letters=lambda: self._dead_letters,
+            webhooks=self._settings.webhooks,
             readiness=self.readiness,
             reactor=reactor,
             now=_now,
@@ -254,7 +258,10 @@ class Composition:
         self._relay = Relay(self._broker, self._database, reactor)
         self._depths = DepthWatch(self._broker, reactor)
         self._depths.start()
-        if is_embedded(self._settings.broker):
+        if isinstance(self._broker, AmqpBroker):
+            self._dead_letters = AmqpDeadLetters(self._broker)
+        else:
+            self._dead_letters = letters
             self._replay = DeadLetterReplay(letters, self._broker.publish, clock=reactor)
             self._replay.start()
 

@@ -22,11 +22,12 @@ from twisted.web.http_headers import Headers
 
 from csms.api.access import SESSION_COOKIE, create_sign_in_link
 from csms.api.service import HttpService
-from csms.config.settings import HttpSettings
+from csms.config.settings import HttpSettings, WebhookSettings
 from csms.domain.repositories import OutboxRow
 from csms.gateway.browser import Browsers, to_wire
 from csms.gateway.events import EventRing
 from csms.storage import SqlDatabase, open_database
+from csms.storage.dead_letters import StoredDeadLetters
 
 reactor: Any = _reactor
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -55,6 +56,7 @@ class SiteTestCase(TestCase):
 
     timeout = 30
     settings = HttpSettings(port=0)
+    webhooks: tuple[WebhookSettings, ...] = ()
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]
         self.time = NOON
@@ -77,6 +79,8 @@ class SiteTestCase(TestCase):
             events=self.browsers,
             happenings=self.ring,
             publish=self.published.extend,
+            dead_letters=lambda: StoredDeadLetters(self.database),
+            webhooks=self.webhooks,
             readiness=lambda: self.problems,
             reactor=reactor,
             now=self.now,

@@ -6,6 +6,7 @@ from csms.api.resources import (
     audit,
     chargers,
     commands,
+    dead_letters,
     general,
     id_tokens,
     messages,
@@ -16,6 +17,7 @@ from csms.api.resources import (
     token_files,
     token_groups,
     unknown_tokens,
+    webhooks,
 )
 
 OPERATIONS = (
@@ -32,4 +34,6 @@ OPERATIONS = (
     *token_groups.OPERATIONS,
     *token_files.OPERATIONS,
     *unknown_tokens.OPERATIONS,
+    *dead_letters.OPERATIONS,
+    *webhooks.OPERATIONS,
 )
