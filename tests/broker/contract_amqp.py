@@ -277,6 +277,9 @@ class AmqpContract(BrokerContract):
         replayed = inbox.deliveries[0]
         self.assertEqual((dict(replayed.message.headers), replayed.routing_key), ({"shard": 0}, KEY))
         self.assertEqual([letter.id for letter in await letters.browse(10)], ["m3"])
+        self.assertEqual(await letters.replay(["m3"], b"mended"), 1)
+        await inbox.has(3)
+        self.assertEqual(inbox.deliveries[2].message.body, b"mended")
 
     async def test_a_dead_letter_of_unknown_origin_stays_where_it_is(self) -> None:
         broker = await self.started()
