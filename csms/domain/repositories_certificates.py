@@ -76,8 +76,8 @@ class IssuedCertificates(Protocol):
         """Newest first; ``before_id`` continues a listing."""
         ...
 
-    def revoked(self, charger_id: int) -> frozenset[str]:
-        """Fingerprints of the charger's revoked certificates."""
+    def revoked(self, common_name: str) -> frozenset[str]:
+        """Fingerprints of the revoked certificates with this name, also of a charger that was removed and came back."""
         ...
 
     def all_revoked(self, *, valid_at: datetime) -> Sequence[IssuedCertificate]:

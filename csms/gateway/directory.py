@@ -127,7 +127,9 @@ class Directory:
                 self._remember(device_id, *found)
 
     def _revoked(self, uow: UnitOfWork, charger: Charger) -> frozenset[str]:
-        return uow.issued_certificates.revoked(charger.id) if self._with_certificates else frozenset()
+        if not self._with_certificates or not charger.certificate_name:
+            return frozenset()
+        return uow.issued_certificates.revoked(charger.certificate_name)
 
     def _remember_unknown(self, device_id: str) -> None:
         self._known.pop(device_id, None)

@@ -45,10 +45,10 @@ class SqlIssuedCertificates:
             query = query.where(_issued.id < before_id)
         return self._certificates.fetch(query)
 
-    def revoked(self, charger_id: int) -> frozenset[str]:
+    def revoked(self, common_name: str) -> frozenset[str]:
         self.flush()
-        mine = (_issued.charger_id == charger_id, _issued.revoked_at.is_not(None))
-        return frozenset(row[0] for row in self._sql.rows(select(_issued.fingerprint).where(*mine)))
+        named = (_issued.common_name == common_name, _issued.revoked_at.is_not(None))
+        return frozenset(row[0] for row in self._sql.rows(select(_issued.fingerprint).where(*named)))
 
     def all_revoked(self, *, valid_at: datetime) -> Sequence[IssuedCertificate]:
         self.flush()

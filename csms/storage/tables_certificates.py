@@ -19,6 +19,7 @@ issued_certificates = Table(
     Column("revoked_at", UtcDateTime, nullable=True),
     Column("revocation_reason", Text, nullable=False),
     UniqueConstraint("fingerprint"),
+    Index(None, "common_name"),
     Index(None, "serial_number"),
     sqlite_autoincrement=True,
 )

@@ -45,7 +45,7 @@ class Rows:
     def append(self, event: SecurityEvent) -> None:
         self.kept_events.append(event)
 
-    def revoked(self, charger_id: int) -> frozenset[str]:
+    def revoked(self, common_name: str) -> frozenset[str]:
         return frozenset(self.revoked_fingerprints)
 
     def alive(self, name: str, *, started_at: datetime, now: datetime) -> None:

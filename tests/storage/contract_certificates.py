@@ -81,15 +81,15 @@ class CertificatesContract(DatabaseCase):
         self.assertEqual(await self.look(lambda uow: uow.issued_certificates.page(before_id=second.id)), [first])
         self.assertEqual(await self.look(lambda uow: uow.issued_certificates.by_serial_number("s1")), [first])
 
-    async def test_revoked_ones_are_known_by_charger_and_for_the_list(self) -> None:
+    async def test_revoked_ones_are_known_by_name_and_for_the_list(self) -> None:
         def issue(uow: SqlUnitOfWork) -> None:
             uow.issued_certificates.add(a_certificate(1, 1))
             uow.issued_certificates.add(a_certificate(1, 2, revoked_at=NOW))
-            uow.issued_certificates.add(a_certificate(2, 3, revoked_at=NOW, not_after=NOW - HOUR))
+            uow.issued_certificates.add(a_certificate(2, 3, revoked_at=NOW, not_after=NOW - HOUR, common_name="SN-2"))
 
         await self.write(issue)
-        self.assertEqual(await self.look(lambda uow: uow.issued_certificates.revoked(1)), {"f2"})
-        self.assertEqual(await self.look(lambda uow: uow.issued_certificates.revoked(2)), {"f3"})
+        self.assertEqual(await self.look(lambda uow: uow.issued_certificates.revoked("SN")), {"f2"})
+        self.assertEqual(await self.look(lambda uow: uow.issued_certificates.revoked("SN-2")), {"f3"})
         listed = await self.look(lambda uow: uow.issued_certificates.all_revoked(valid_at=NOW))
         self.assertEqual([one.fingerprint for one in listed], ["f2"])
 

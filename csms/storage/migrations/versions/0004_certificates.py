@@ -42,6 +42,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     _index("ix_issued_certificates_charger_id", "issued_certificates", "charger_id")
+    _index("ix_issued_certificates_common_name", "issued_certificates", "common_name")
     _index("ix_issued_certificates_serial_number", "issued_certificates", "serial_number")
     op.create_table(
         "certificate_requests",
