@@ -44,7 +44,9 @@ PAYLOADS: list[tuple[Version, str, dict[str, Any]]] = [
         {"reason": "PowerUp", "chargingStation": {"vendorName": "V", "model": "M", "modem": {"iccid": "1"}}},
     ),
 ]
-odd_values = plain_json | st.sampled_from(["5", "5.5", 5, 5.5, "available", "x" * 600, "Celcius", {}, [], None])
+odd_values: st.SearchStrategy[Any] = plain_json | st.sampled_from(
+    ["5", "5.5", 5, 5.5, "available", "x" * 600, "Celcius", {}, [], None]
+)
 
 
 def containers(value: Any) -> list[Any]:
