@@ -97,19 +97,18 @@ def not_routed(uow: UnitOfWork, command_ids: Iterable[str], now: datetime, notes
 def sweep(uow: UnitOfWork, now: datetime, notes: Notes, *, limit: int) -> int:
     """Look after commands that do not get on by themselves; how many were looked at."""
     due = uow.commands.due(now, limit=limit)
+    queued = [command.charger_id for command in due if command.state is CommandState.QUEUED]
+    # Workers lock a charger before its commands, so nobody may do it the other way round.
+    connected = uow.chargers.connected(queued) if queued else frozenset()
     for command in due:
         if command.state is CommandState.SENT:
             _end(uow, command, CommandState.UNKNOWN, now, notes)
         elif command.expires_at <= now:
             _end(uow, command, CommandState.EXPIRED, now, notes)
-        elif command.state is CommandState.WAITING:
+        elif command.state is CommandState.WAITING or command.charger_id in connected:
             _put_on_its_way(command, now, notes)
         else:
-            charger = uow.chargers.get(command.charger_id)
-            if charger is not None and charger.connected:
-                _put_on_its_way(command, now, notes)
-            else:
-                command.look_at = min(command.expires_at, now + QUEUED_LOOK)
+            command.look_at = min(command.expires_at, now + QUEUED_LOOK)
     return len(due)
 
 

@@ -70,6 +70,10 @@ class Chargers(Protocol):
 
     def connectors(self, charger_ids: Iterable[int]) -> Sequence[Connector]: ...
 
+    def connected(self, charger_ids: Iterable[int]) -> frozenset[int]:
+        """Those of these chargers that are connected, as far as we know. Locks nothing."""
+        ...
+
     def connected_through(self, gateway: str) -> Sequence[Charger]:
         """Chargers that are connected, as far as we know, through ``gateway``."""
         ...

@@ -138,6 +138,11 @@ class SqlChargers:
         self._load_connectors(wanted)
         return [connector for place, connector in sorted(self._places.items()) if place[0] in wanted]
 
+    def connected(self, charger_ids: Iterable[int]) -> frozenset[int]:
+        self.flush()
+        wanted = self._sql.any_of(chargers.c.id, charger_ids)
+        return frozenset(row[0] for row in self._sql.rows(select(chargers.c.id).where(wanted, chargers.c.connected)))
+
     def connected_through(self, gateway: str) -> Sequence[Charger]:
         self.flush()
         query = _charger.query().where(chargers.c.gateway == gateway, chargers.c.connected).order_by(chargers.c.id)

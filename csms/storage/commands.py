@@ -27,6 +27,8 @@ class SqlCommands:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
         self._by_command_id: dict[str, Command] = {}
+        self._open_of: set[int] = set()
+        """Chargers whose open commands are all known."""
         self._commands = Tracked(sql, _command, self._index)
         self._batches = Tracked(sql, _batch)
 
@@ -46,9 +48,17 @@ class SqlCommands:
         return self._commands.add(command)
 
     def unsent(self, charger_id: int) -> Sequence[Command]:
-        self.flush()
-        query = _command.query().where(_table.charger_id == charger_id, _is_open).order_by(_table.id)
-        return [command for command in self._commands.fetch(self._sql.locked(query)) if command.state.is_unsent]
+        self.load_open([charger_id])
+        mine = (one for one in self._commands.known() if one.charger_id == charger_id and one.state.is_unsent)
+        return sorted(mine, key=lambda command: command.id)
+
+    def load_open(self, charger_ids: Iterable[int]) -> None:
+        """Fetch the open commands of these chargers, in one query."""
+        unknown = set(charger_ids) - self._open_of
+        if unknown:
+            query = _command.query().where(self._sql.any_of(_table.charger_id, unknown), _is_open).order_by(_table.id)
+            self._commands.fetch(self._sql.locked(query))
+            self._open_of |= unknown
 
     def open_counts(self, charger_ids: Iterable[int]) -> Mapping[int, int]:
         self.flush()

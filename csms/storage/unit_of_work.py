@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from csms.domain.messages import ChargerMessage
+from csms.domain.messages import CONNECTION_OPENED, ChargerMessage
 from csms.storage.analytics import SqlAnalytics, SqlConsumed
 from csms.storage.certificates import SqlIssuedCertificates
 from csms.storage.chargers import SqlChargers
@@ -164,6 +164,9 @@ class SqlUnitOfWork:
                 events=mentions.events,
             )
         self.sessions.expect(mentions.starts)
+        opened = [message.charger_id for message in messages if message.message_type == CONNECTION_OPENED]
+        if opened:
+            self.commands.load_open(opened)
         self._sql.want_ids(outbox, round(_NOTIFICATIONS_PER_MESSAGE * len(messages)))
 
     def counts(self) -> Mapping[str, Any]:

@@ -82,6 +82,10 @@ class MemoryChargers:
     def device_ids(self, charger_ids: Iterable[int]) -> Mapping[int, str]:
         return {one: self.by_id[one].device_id for one in charger_ids if one in self.by_id}
 
+    def connected(self, charger_ids: Iterable[int]) -> frozenset[int]:
+        wanted = set(charger_ids)
+        return frozenset(charger.id for charger in self.by_id.values() if charger.connected and charger.id in wanted)
+
     def connected_through(self, gateway: str) -> Sequence[Charger]:
         return [charger for charger in self.by_id.values() if charger.connected and charger.gateway == gateway]
 

@@ -120,6 +120,18 @@ class CommandTests(TestCase):
         self.assertEqual([order.command_id for order in self.orders()], [command.command_id])
         self.assertIs(await self.state(command), State.WAITING)
 
+    async def test_a_batch_of_connections_releases_what_was_kept_for_each(self) -> None:
+        other = await places.add_charger(self.database, "CP-2")
+        mine, _ = await self.store(2, keep_s=3600.0)
+        self.charger, first = other, self.charger
+        theirs, _ = await self.store(keep_s=3600.0)
+        batch = [calls.call(charger, "ConnectionOpened", {}) for charger in (first, other)]
+        await self.worker.commit(*batch)
+        published = [
+            one.message.message_id for one in self.worker.broker.published if one.exchange == COMMANDS_EXCHANGE
+        ]
+        self.assertEqual(published, [command.command_id for command in (*mine, *theirs)])
+
     async def test_sent_and_answered_in_one_batch(self) -> None:
         [command], _ = await self.store()
         self.assertTrue(await self.claim(command))
@@ -150,6 +162,23 @@ class CommandTests(TestCase):
         self.assertEqual((looked_at, len(rows)), (2, 2))
         self.assertEqual([await self.state(sent), await self.state(waiting)], [State.UNKNOWN, State.EXPIRED])
         self.assertEqual(await self.transact(lambda uow: sweep_commands(uow, later, 100)), (0, []))
+
+    async def test_the_sweep_finds_the_charger_of_a_queued_command_connected(self) -> None:
+        (here, away), _ = await self.store(2, keep_s=3600.0)
+        away_charger = await places.add_charger(self.database, "CP-2")
+
+        def queue(uow: UnitOfWork) -> None:
+            life.not_routed(uow, [here.command_id, away.command_id], self.now, Notes("n", self.now))
+            found, charger = uow.commands.get(away.command_id), uow.chargers.get(self.charger.id)
+            assert found is not None
+            assert charger is not None
+            found.charger_id, charger.connected = away_charger.id, True
+
+        await self.transact(queue)
+        later = self.now + life.QUEUED_LOOK
+        looked_at, rows = await self.transact(lambda uow: sweep_commands(uow, later, 100))
+        self.assertEqual((looked_at, rows[0].event_id), (2, here.command_id))
+        self.assertEqual([await self.state(here), await self.state(away)], [State.WAITING, State.QUEUED])
 
     async def test_listings_filter_and_continue(self) -> None:
         commands, _ = await self.store(5, batch_id="b1")
