@@ -13,5 +13,9 @@
   ``variables``, ``local_lists``, ``reservations``, ``smart_charging`` (``composite`` computes), ``jobs``,
   ``installed_certificates``, ``availability_wishes`` change it; ``command_effects`` is the table of what each command
   changes, ``stored`` says where that is found.
-- ``credentials``: passwords of chargers. ``topology``, ``dead_letters``: names and headers on the broker.
+- ``credentials``: passwords of chargers. ``password_rotation``: new ones on their way, by
+  ``password_commands``.
+- ``security``: profiles, and whose a client certificate is. ``certificate_signing``: what chargers ask to be signed;
+  ``repositories_certificates``: the register.
+- ``topology``, ``dead_letters``: names and headers on the broker.
 """

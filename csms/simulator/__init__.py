@@ -6,6 +6,6 @@
 - ``mailbox``: transaction messages that wait until they are answered, through any number of reconnections.
 - ``connector``: the life of one connector: cars come, charge, and leave.
 - ``charger``: a charging station: boots, keeps its connectors going, obeys commands.
-- ``client``: the WebSocket (Autobahn), with reconnection and jitter.
+- ``client``: the WebSocket (Autobahn), with reconnection and jitter. ``tls``: whom it trusts, what it shows.
 - ``service``: many chargers as one service.
 """

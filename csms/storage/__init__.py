@@ -6,8 +6,8 @@
 - ``schema``, ``migrations``: bringing a database up to date. ``maintenance``, ``partitions``: keeping it so.
 - ``unit_of_work``: one transaction. ``tracking`` is its identity map, ``sql`` and ``bulk`` its statements, ``mentions``
   what it fetches ahead for a batch; ``chargers``, ``sessions``, ``samples``, ``tokens``, ``log``, ``outbox``,
-  ``cluster`` (gateways, shards), ``devices`` (what was agreed with chargers), ``analytics``, ``web``, ``letters``: its
-  repositories.
+  ``cluster`` (gateways, shards), ``devices`` (what was agreed with chargers), ``certificates``,
+  ``analytics``, ``web``, ``letters``: its repositories.
 - ``dead_letters``: the dead letters of the embedded broker.
 """
 

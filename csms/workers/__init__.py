@@ -6,6 +6,7 @@
 - ``subscription``, ``pauses``: consuming until told otherwise; back-off and the stop that ends every pause.
 - ``ocpp``: charger messages -> effects, answers and notifications; ``relay``: the outbox on its way to the broker.
 - ``upkeep``: recurring tasks, such as noticing gateways that have died.
+- ``signing``: certificates that chargers have asked for, by the built-in authority or a program.
 - ``notifications``: webhooks; ``webhook``: one signed post; ``egress``: connections to public addresses only.
 - ``charging_events``: session summaries; ``analytics``: hourly figures; ``rollup``: the arithmetic of both.
 """
