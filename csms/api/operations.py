@@ -101,6 +101,14 @@ class Operation:
         return _VARIABLE.sub(r"{\1}", self.path)
 
 
+def by_tag(operations: Iterable[Operation]) -> Mapping[str, list[Operation]]:
+    """The operations of each tag, in the order in which the tags come first."""
+    groups: dict[str, list[Operation]] = {}
+    for operation in operations:
+        groups.setdefault(operation.tag, []).append(operation)
+    return groups
+
+
 def add_operations(app: Klein, operations: Iterable[Operation], services: Services) -> None:
     """Route the operations."""
     for operation in operations:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from itertools import groupby
 from typing import Any
 
 from csms.api import pages
 from csms.api.openapi import document
-from csms.api.operations import Operation
+from csms.api.operations import Operation, by_tag
 
 PAGE_PATH = "/api/docs"
 STYLE_PATH = "/api/docs.css"
@@ -76,9 +75,9 @@ def page(operations: Iterable[Operation]) -> bytes:
     """The whole page."""
     rows = list(operations)
     told = document(rows)
-    tags = [(tag, list(group)) for tag, group in groupby(rows, key=lambda row: row.tag)]
-    contents = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag, _ in tags) + '<a href="#types">types</a>'
-    sections = "\n".join(_section(tag, group, told) for tag, group in tags)
+    groups = by_tag(rows)
+    contents = "\n".join(f'<a href="#{_anchor(tag)}">{escape(tag)}</a>' for tag in (*groups, "types"))
+    sections = "\n".join(_section(tag, group, told) for tag, group in groups.items())
     types = "\n".join(_type(name, schema) for name, schema in sorted(told["components"]["schemas"].items()))
     text = _PAGE.format(
         icon=pages.ICON_PATH,
@@ -94,7 +93,11 @@ def page(operations: Iterable[Operation]) -> bytes:
 
 def _section(tag: str, rows: Iterable[Operation], told: Mapping[str, Any]) -> str:
     body = "\n".join(_operation(row, told["paths"][row.template][row.method.lower()]) for row in rows)
-    return f'<section id="{escape(tag)}"><h2>{escape(tag)}</h2>\n{body}\n</section>'
+    return f'<section id="{_anchor(tag)}"><h2>{escape(tag)}</h2>\n{body}\n</section>'
+
+
+def _anchor(tag: str) -> str:
+    return escape(tag.replace(" ", "-"))
 
 
 def _operation(row: Operation, told: Mapping[str, Any]) -> str:
@@ -103,8 +106,7 @@ def _operation(row: Operation, told: Mapping[str, Any]) -> str:
         parts.append(
             "<h3>parameters</h3>"
             + _table(
-                (one["name"], f"{one['in']}: {_kind(one['schema'])}", one.get("description", ""))
-                for one in told["parameters"]
+                (one["name"], one["in"], _kind(one["schema"]), one.get("description", "")) for one in told["parameters"]
             )
         )
     if "requestBody" in told:
@@ -138,7 +140,7 @@ def _media(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _content(answer: Mapping[str, Any]) -> tuple[str]:
     kinds = [_kind(one["schema"]) for one in answer.get("content", {}).values()]
-    return (", ".join(kinds),)
+    return (_Markup(", ".join(map(_cell, kinds))),)
 
 
 def _kind(schema: Any) -> Any:

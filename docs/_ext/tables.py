@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from csms.api.operations import Operation
+from csms.api.operations import Operation, by_tag
 from csms.api.resources.registry import OPERATIONS
 from csms.config.settings import Settings, WebhookSettings
 from csms.domain import topology
@@ -186,7 +185,7 @@ class Operations(TableDirective):
     """Every operation of /api/v1, a table for each kind of resource."""
 
     def text(self) -> Iterable[str]:
-        for tag, rows in groupby(OPERATIONS, key=lambda row: row.tag):
+        for tag, rows in by_tag(OPERATIONS).items():
             yield from (f"**{tag}**", "")
             cells = [
                 (f"``{row.method} {row.template}{_names(row)}``", f"{row.summary}", row.role.value) for row in rows

@@ -95,6 +95,9 @@ class ReferenceTest(SiteTestCase):
         for row in OPERATIONS:
             self.assertIn(row.template.encode(), page.body)
         targets = set(re.findall(rb'href="#([^"]+)"', page.body))
-        self.assertLessEqual(targets, set(re.findall(rb'id="([^"]+)"', page.body)))
+        ids = re.findall(rb'id="([^"]+)"', page.body)
+        self.assertLessEqual(targets, set(ids))
+        self.assertEqual(len(set(ids)), len(ids))
+        self.assertNotIn(b"&lt;a ", page.body)
         style = await self.ask("/api/docs.css", cookie=cookie)
         self.assertEqual((style.status, style.header("Content-Type")), (200, "text/css; charset=utf-8"))
