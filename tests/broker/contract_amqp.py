@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -211,10 +212,12 @@ class AmqpContract(BrokerContract):
         (tls, certificate), (_, stranger) = self_signed("localhost"), self_signed("elsewhere")
         netloc = f"guest:guest@localhost:{link.listen(tls)}"
         url = urlsplit(self.url)._replace(scheme="amqps", netloc=netloc).geturl()
-        trusting, wary = self.mktemp(), self.mktemp()
-        Path(trusting).write_bytes(stranger + certificate)
-        Path(wary).write_bytes(stranger)
-        broker, refused = self.amqp_broker(url, ca_file=trusting), self.amqp_broker(url, ca_file=wary)
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        trusting, wary = Path(directory.name, "trusting.pem"), Path(directory.name, "wary.pem")
+        trusting.write_bytes(stranger + certificate)
+        wary.write_bytes(stranger)
+        broker, refused = self.amqp_broker(url, ca_file=str(trusting)), self.amqp_broker(url, ca_file=str(wary))
         self.addCleanup(lambda: Deferred.fromCoroutine(broker.stop()))
         self.addCleanup(lambda: Deferred.fromCoroutine(refused.stop()))
         tried = self.reason_contains(refused, "certificate")
