@@ -44,9 +44,9 @@ PAYLOADS: list[tuple[Version, str, dict[str, Any]]] = [
         {"reason": "PowerUp", "chargingStation": {"vendorName": "V", "model": "M", "modem": {"iccid": "1"}}},
     ),
 ]
-odd_values: st.SearchStrategy[Any] = plain_json | st.sampled_from(
-    ["5", "5.5", 5, 5.5, "available", "x" * 600, "Celcius", {}, [], None]
-)
+odd_words = st.sampled_from(["5", "5.5", 5, 5.5, "available", "x" * 600, "Celcius", None])
+# Fresh objects each time: what is put into a payload may be changed in turn.
+odd_values: st.SearchStrategy[Any] = plain_json.map(copy.deepcopy) | odd_words | st.builds(dict) | st.builds(list)
 
 
 def containers(value: Any) -> list[Any]:
