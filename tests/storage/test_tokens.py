@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from csms.domain.model import Charger, IdToken, SessionState
 from csms.domain.token_records import Stored, TokenGroup
+from csms.ocpp.quirks import Deviation
 from csms.storage import token_groups, tokens
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.batches import Fleet, handled, prepare
@@ -170,6 +171,19 @@ class TokensContract(DatabaseCase):
         self.assertEqual(len(page), 11)
         replaced = next(one for one in page if one.token == "T1")
         self.assertEqual((replaced.note, replaced.blocked, replaced.created_at), ("new", False, NOW))
+
+    async def test_what_was_seen_too_long_ago_goes(self) -> None:
+        charger_id = await self.a_charger()
+
+        def see(uow: SqlUnitOfWork) -> None:
+            for name, at in (("OLD", NOW - timedelta(days=500)), ("NEW", NOW)):
+                uow.unknown_tokens.seen(charger_id, name, type="", at=at, in_session=False)
+                uow.deviations.note(charger_id, name, [Deviation("null", "$.x")], at=at)
+
+        await self.write(see)
+        await self.database.maintain(NOW, 400)
+        self.assertEqual([one.token for one in await self.look(lambda uow: uow.unknown_tokens.page())], ["NEW"])
+        self.assertEqual([one.action for one in await self.look(lambda uow: uow.deviations.of(charger_id))], ["NEW"])
 
     async def test_rows_go_with_their_charger(self) -> None:
         charger_id = await self.a_charger()
