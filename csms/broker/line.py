@@ -135,7 +135,7 @@ class Line:
     # --- the loop ----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 await self._live()
             except CancelledError:
