@@ -135,7 +135,7 @@ class Line:
     # --- the loop ----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        while not self._stopping:
+        while True:
             try:
                 await self._live()
             except CancelledError:
@@ -154,7 +154,8 @@ class Line:
                 reason=self.reason,
                 pause_s=pause_s,
             )
-            await self._pause(pause_s)
+            if not await self._pause(pause_s):
+                return
 
     async def _live(self) -> None:
         """One connection from its beginning to its end."""
@@ -202,7 +203,8 @@ class Line:
         finally:
             self._waiting.discard(gone)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; False when a stop came first."""
         over: Deferred[None] = Deferred()
         call = self._clock.callLater(seconds, over.callback, None)
         self._waiting.add(over)
@@ -210,8 +212,10 @@ class Line:
             await over
         except CancelledError:
             call.cancel()
+            return False
         finally:
             self._waiting.discard(over)
+        return True
 
     def _cancel_waiting(self) -> None:
         for deferred in tuple(self._waiting):
