@@ -32,6 +32,13 @@ class Charger(Thread):
     def run(self) -> None:
         asyncio.run(self._live())
 
+    def finish(self) -> None:
+        """Live the rest, and wait for the end: a thread left behind would fail some later test."""
+        for event in (self.start_charging, self.stop_charging, self.leave):
+            event.set()
+        if self.ident is not None:
+            self.join()
+
     async def _live(self) -> None:
         async with connect(self._url, subprotocols=["ocpp1.6"]) as socket:  # type: ignore[list-item]
             charger = ChargePoint("PAGE-1", socket)
@@ -53,6 +60,7 @@ class Charger(Thread):
             await self._status(charger, ChargePointStatus.available)
             await asyncio.to_thread(self.leave.wait)
             listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def _status(self, charger: ChargePoint, status: ChargePointStatus) -> None:
         await charger.call(call.StatusNotification(1, ChargePointErrorCode.no_error, status))
@@ -78,9 +86,7 @@ class ConsoleTests(unittest.TestCase):
         self.addCleanup(self.service.clean_up)
         self.service.start()
         self.charger = Charger(self.port)
-        self.addCleanup(self.charger.leave.set)
-        self.addCleanup(self.charger.stop_charging.set)
-        self.addCleanup(self.charger.start_charging.set)
+        self.addCleanup(self.charger.finish)
 
     def test_a_person_signs_in_and_sees_a_session_live_while_hostile_names_stay_text(self) -> None:
         with chromium(1280, 900) as browser:
