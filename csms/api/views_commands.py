@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from csms.domain.command_model import Command, CommandBatch, CommandState, Source
+from csms.domain.password_commands import without_password
 
 
 class CommandView(msgspec.Struct, rename="camel"):
@@ -19,6 +20,7 @@ class CommandView(msgspec.Struct, rename="camel"):
     ocpp_version: str
     action: str
     payload: dict[str, Any]
+    """As it was given, but for a password."""
     state: CommandState
     source: Source
     created_by: str
@@ -56,7 +58,7 @@ def command_view(command: Command) -> CommandView:
         device_id=command.device_id,
         ocpp_version=command.ocpp_version,
         action=command.action,
-        payload=msgspec.json.decode(command.payload),
+        payload=without_password(msgspec.json.decode(command.payload)),
         state=command.state,
         source=command.source,
         created_by=command.created_by,

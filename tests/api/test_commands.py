@@ -27,6 +27,7 @@ from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.domain.topology import COMMANDS_EXCHANGE
 from tests.api.site_case import Answer, SiteTestCase
 
+PASSWORD = "0123456789abcdef0123456789abcdef01234567"
 RESET = {"type": "Soft"}
 ANSWER = {"status": "Accepted"}
 
@@ -299,6 +300,18 @@ class CommandTests(SiteTestCase):
             self.assertEqual(answer.status, status, (wish, answer))
         self.assertEqual(self.published, [])
         self.assertEqual((await self.ask("/api/v1/command-batches/none", cookie=self.cookie)).status, 404)
+
+    async def test_a_password_is_never_shown_and_never_the_same_for_many(self) -> None:
+        change = {"key": "authorizationkey", "value": PASSWORD}
+        many = {"chargers": ["CP-1", "CP-2"], "action": "ChangeConfiguration", "payload": change}
+        refused = await self.post("/api/v1/commands", many)
+        self.assertEqual((refused.status, refused.json()["pointer"]), (422, "/payload"))
+        sent = await self.post("/api/v1/chargers/CP-1/commands/ChangeConfiguration?wait=false", change)
+        self.assertEqual((sent.status, sent.json()["payload"]["value"]), (202, "(not kept)"))
+        shown = await self.get(sent.header("Location"))
+        self.assertEqual((shown["state"], shown["payload"]["value"]), ("waiting", "(not kept)"))
+        (order,) = self.orders()
+        self.assertIn(PASSWORD, (await self.command(order.command_id)).payload)
 
 
 def _add(charger: Charger, uow: UnitOfWork) -> None:
