@@ -7,8 +7,10 @@ from csms.api.resources import (
     chargers,
     commands,
     dead_letters,
+    device_records,
     general,
     id_tokens,
+    issued_certificates,
     messages,
     meter_values,
     odd_chargers,
@@ -23,6 +25,7 @@ from csms.api.resources import (
 OPERATIONS = (
     *general.OPERATIONS,
     *chargers.OPERATIONS,
+    *device_records.OPERATIONS,
     *commands.OPERATIONS,
     *sessions.OPERATIONS,
     *meter_values.OPERATIONS,
@@ -35,5 +38,6 @@ OPERATIONS = (
     *token_files.OPERATIONS,
     *unknown_tokens.OPERATIONS,
     *dead_letters.OPERATIONS,
+    *issued_certificates.OPERATIONS,
     *webhooks.OPERATIONS,
 )
