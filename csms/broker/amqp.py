@@ -162,15 +162,39 @@ class AmqpBroker:
     async def _prepare_consume(self, connection: Connection) -> None:
         control = await connection.open_channel(None)
         self._declare(control)
-        for queue in self._private_queues:
-            control.declare_queue(queue, PRIVATE_QUEUE_ARGUMENTS, private=True)
-        for queue, exchange, routing_key in self._bindings:
-            control.bind_queue(queue, exchange, routing_key, {})
         await control.sync()
         self._control = control
         await self._declare_streams(connection)
-        for subscription in tuple(self._subscriptions):
-            await self._subscribe(connection, subscription)
+        await self._restore(connection, control)
+
+    async def _restore(self, connection: Connection, control: Channel) -> None:
+        """Private queues, bindings and consumers as they are wanted, until nothing is left to do.
+
+        What is asked for while this is under way is only noted, so it has to look again after every wait.
+        """
+        declared: set[str] = set()
+        bound: set[tuple[str, str, str]] = set()
+        subscribed: list[Subscription] = []
+        while True:
+            queues = [queue for queue in self._private_queues if queue not in declared]
+            missing = [binding for binding in self._bindings if binding not in bound]
+            unwanted = [binding for binding in bound if binding not in self._bindings]
+            subscriptions = [one for one in self._subscriptions if one not in subscribed]
+            if queues or missing or unwanted:
+                for queue in queues:
+                    control.declare_queue(queue, PRIVATE_QUEUE_ARGUMENTS, private=True)
+                for queue, exchange, routing_key in missing:
+                    control.bind_queue(queue, exchange, routing_key, {})
+                for queue, exchange, routing_key in unwanted:
+                    control.unbind_queue(queue, exchange, routing_key)
+                declared.update(queues)
+                bound = bound.union(missing).difference(unwanted)
+                await control.sync()
+            elif subscriptions:
+                subscribed.append(subscriptions[0])
+                await self._subscribe(connection, subscriptions[0])
+            else:
+                return
 
     def _declare(self, channel: Channel) -> None:
         """Everything but the streams."""

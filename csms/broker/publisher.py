@@ -207,6 +207,10 @@ class Publisher:
         refused, self._refused = self._refused, []
         self._unsent.extendleft(reversed([outgoing for outgoing in refused if outgoing.deferred]))
         now = self._clock.seconds()
-        for outgoing in [outgoing for outgoing in self._outgoing.values() if outgoing.deadline <= now]:
+        late = [outgoing for outgoing in self._outgoing.values() if outgoing.deadline <= now]
+        for outgoing in late:
             self._settle(outgoing, PublishTimeout(f"no confirm from the broker for {outgoing.message.message_id}"))
+        if late:
+            # The limits count living messages only, so the dead may not stay until a channel comes.
+            self._unsent = deque(outgoing for outgoing in self._unsent if outgoing.deferred is not None)
         self._pump()

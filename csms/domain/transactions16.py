@@ -89,6 +89,8 @@ def stop_transaction(call: Call) -> Handled:
     session = None
     if transaction_id is not None and transaction_id > 0:
         session = call.uow.sessions.by_transaction(call.charger.id, str(transaction_id))
+    if session is None and _is_repeat(call, moment):
+        return call.done()
     if session is None:
         session = _only_candidate(call, moment)
     if session is None:
@@ -135,12 +137,20 @@ def _may_mean(call: Call, session: Session) -> bool:
     return claimed is None or claimed <= 0
 
 
+def _is_repeat(call: Call, moment: DeviceTime) -> bool:
+    """Whether this stop without a usable id has ended a session, or was kept as an orphan, before.
+
+    Asked before any session is looked for: the next one may run on the connector by now.
+    """
+    sessions, key = call.uow.sessions, _stop_key(call.message, moment)
+    return (
+        sessions.by_stop_key(call.charger.id, key) is not None
+        or sessions.by_start_key(call.charger.id, key) is not None
+    )
+
+
 def _keep_orphan(call: Call, moment: DeviceTime) -> None:
     sessions, key = call.uow.sessions, _stop_key(call.message, moment)
-    if sessions.by_start_key(call.charger.id, key) is not None:
-        return
-    if sessions.by_stop_key(call.charger.id, key) is not None:
-        return
     session = sessions.add(
         Session(
             charger_id=call.charger.id,

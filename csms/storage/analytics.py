@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from csms.domain.model import HourlyUse
 from csms.storage.sql import Sql, replace
-from csms.storage.tables import consumed_events, hourly_use, session_registers
+from csms.storage.tables import charging_sessions, consumed_events, hourly_use, session_registers
 from csms.storage.tracking import Shape
 
 _use = Shape(HourlyUse, hourly_use)
@@ -73,6 +73,10 @@ class SqlAnalytics:
         wanted = set(session_ids)
         unknown = wanted - self._registers.keys()
         if unknown:
+            # Two workers may have events of one session: whoever comes second adds from where the first has left off.
+            sessions = charging_sessions.c
+            lock = select(sessions.id).where(self._sql.any_of(sessions.id, unknown)).order_by(sessions.id)
+            self._sql.rows(self._sql.locked(lock))
             table = session_registers.c
             query = select(table.session_id, table.energy_wh, table.at)
             self._registers.update(dict.fromkeys(unknown))

@@ -63,7 +63,7 @@ class Mentions:
         if transaction:
             self.transactions.add((charger_id, transaction))
             seq_no = payload.get("seqNo")
-            if isinstance(seq_no, int):
+            if type(seq_no) is int:  # true is a bool, which PostgreSQL takes for no number
                 self.events.add((charger_id, transaction, seq_no))
         if transaction or message.message_type in _STARTS or "meterValue" in payload:
             self.with_sessions.add(charger_id)

@@ -164,6 +164,8 @@ class Relay:
                 await self._returned(returned)
         finally:
             self._unconfirmed.difference_update(row.id for row, _ in sent)
+            self._remove_soon()
+            self._tell()
         metrics.OUTBOX_UNCONFIRMED.set(len(self._unconfirmed))
         if error is not None:
             _log.warn(
@@ -171,8 +173,6 @@ class Relay:
                 count=len(failed),
                 error=error,
             )
-        self._remove_soon()
-        self._tell()
         return failed
 
     async def _returned(self, rows: Sequence[OutboxRow]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -25,6 +27,10 @@ class Paper:
         if len(routing_key) > 255:
             raise ValueError("too long")
         self.sent.append(message.message_id)
+
+
+class Watched(str):
+    """A routing key that can be asked whether anybody still has it."""
 
 
 class PublisherKeeps(SynchronousTestCase):
@@ -114,6 +120,20 @@ class PublisherKeeps(SynchronousTestCase):
         self.clock.pump([0.1] * 12)
         self.failureResultOf(late, PublishTimeout)
         self.assertEqual(self.attach().sent, ["patient"])
+        self.publisher.close()
+
+    def test_what_timed_out_while_the_broker_was_blocked_takes_no_memory(self) -> None:
+        self.attach()
+        self.publisher.set_blocked(True)
+        key = Watched("k")
+        forgotten = weakref.ref(key)
+        late = self.publish("late", deadline_s=1.0, key=key)
+        self.publish("patient", deadline_s=60.0).addErrback(lambda _: None)
+        del key
+        self.clock.pump([0.1] * 12)
+        self.failureResultOf(late, PublishTimeout)
+        gc.collect()
+        self.assertIsNone(forgotten())
         self.publisher.close()
 
     def test_a_confirm_after_the_deadline_settles_nobody_else(self) -> None:

@@ -16,9 +16,8 @@ from tests.integration.people import get, sign_in
 from tests.integration.site import ScaledOut
 from tests.servers.daemon import wait_until
 
-NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 STATUS = {"connectorId": "1", "status": "available", "rssi": -70}
-START = {"connectorId": 1, "idTag": "STRANGER", "meterStart": "1000", "timestamp": NOW}
+START = {"connectorId": 1, "idTag": "STRANGER", "meterStart": "1000"}
 TEMPERATURE = {"value": 21.5, "measurand": "Temperature", "unit": "Celcius"}
 EXPECTED = {
     ("missing", "BootNotification", "$.chargePointVendor"),
@@ -45,6 +44,7 @@ class OddChargerTests(unittest.IsolatedAsyncioTestCase):
     async def test_what_is_tolerated_has_its_effect_and_is_shown(self) -> None:
         site = ScaledOut(self)
         site.start()
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         account = site.account("ODD-1")
         cookie = sign_in(site.gateway.sign_in_link())
         credentials = base64.b64encode(f"{account.device_id}:{account.password}".encode()).decode()
@@ -58,9 +58,9 @@ class OddChargerTests(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(await call(socket, "2", "StatusNotification", STATUS), [3, "2", {}])
             refused = await call(socket, "3", "StatusNotification", STATUS | {"connectorId": "one"})
             self.assertEqual(refused[:3], [4, "3", "TypeConstraintViolation"])
-            started = (await call(socket, "4", "StartTransaction", START))[2]
+            started = (await call(socket, "4", "StartTransaction", START | {"timestamp": now}))[2]
             self.assertEqual(started["idTagInfo"]["status"], "Invalid")
-            measured = {"timestamp": NOW, "sampledValue": [TEMPERATURE]}
+            measured = {"timestamp": now, "sampledValue": [TEMPERATURE]}
             meter = {"connectorId": 1, "transactionId": started["transactionId"], "meterValue": measured}
             self.assertEqual(await call(socket, "5", "MeterValues", meter), [3, "5", {}])
         port = site.gateway.http_port

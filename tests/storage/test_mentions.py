@@ -43,6 +43,10 @@ class MentionsTests(unittest.TestCase):
         self.assertEqual(found.events, {(3, "tx", 3)})
         self.assertEqual((found.with_sessions, found.with_connectors), ({2, 3, 5}, {4}))
 
+    def test_true_is_no_sequence_number(self) -> None:
+        event = a_message(1, action="TransactionEvent", transactionInfo={"transactionId": "tx"}, seqNo=True)
+        self.assertEqual(Mentions([event]).events, set())
+
     def test_a_repeated_start_is_looked_for_by_one_key_whatever_its_message_id(self) -> None:
         start = a_message(1, action="StartTransaction", connectorId=1, idTag="tag", meterStart=0, timestamp="odd")
         again = replace(start, message_id="other")
