@@ -316,16 +316,27 @@ class Borrowed:
         self._line = line
         self._channel = channel
         self._queue = queue
+        self._held: dict[int, None] = {}
 
     async def take(self) -> Received | None:
         """The next message; None when there is none left."""
-        return await self._line.call(lambda _: self._channel.get(self._queue))
+        received = await self._line.call(lambda _: self._channel.get(self._queue))
+        if received is not None:
+            self._held[received.tag] = None
+        return received
 
     def drop(self, received: Received) -> None:
         """This one shall not go back."""
+        self._held.pop(received.tag, None)
         self._channel.ack(received.tag, multiple=False)
 
     async def end(self) -> None:
-        """Give the rest back; a connection that is lost does so by itself."""
+        """Give the rest back; a connection that is lost does so by itself.
+
+        One by one, in order: what the end of a channel gives back, the queue gets only some time after the channel's
+        close is confirmed, and whoever looks next would see younger letters first.
+        """
         if self._line.is_up:
+            for tag in self._held:
+                self._channel.requeue(tag)
             await self._line.call(lambda _: self._channel.close())

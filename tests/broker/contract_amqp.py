@@ -263,7 +263,7 @@ class AmqpContract(BrokerContract):
             alive = message(f"m{number}")
             dead = dataclasses.replace(alive, headers={**alive.headers, **headers})
             await broker.publish(DEAD_LETTER_EXCHANGE, "", dead)
-        for _ in range(3):
+        for _ in range(10):
             browsed = await letters.browse(3)
             self.assertEqual([letter.id for letter in browsed], ["m0", "m1", "m2"])
         first = browsed[0]
