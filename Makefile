@@ -48,9 +48,9 @@ screenshot: $(VENV)/.test $(CONSOLE) ## take the picture of the README anew
 	$(BIN)/python tools/screenshot.py
 
 .PHONY: bench
-bench: $(VENV)/.test ## all benchmarks; JSON on standard output
-	@if [ -d bench ]; then for file in bench/[a-z]*.py; do $(BIN)/python "$$file"; done; \
-	else echo "There are no benchmarks yet." >&2; exit 1; fi
+bench: $(VENV)/.test ## measure: the mixed load
+	@tools/install_servers
+	$(BIN)/python bench/mixed.py --json var/bench-mixed.json
 
 .PHONY: clean
 clean: ## remove what was built; var/ with its database stays

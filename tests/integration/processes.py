@@ -90,6 +90,11 @@ class Service:
             connection.close()
 
     @property
+    def alive(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         assert self._process is not None
@@ -115,7 +120,7 @@ class Service:
 
     def clean_up(self) -> None:
         """End it in any case; its output is shown by pytest if the test failed."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.alive:
             self._process.kill()
             self._process.wait()
         print(f"--- {self.name}\n{self.output()}")  # noqa: T201

@@ -11,7 +11,7 @@ environment names, and ``tests/conftest.py`` stops them at the end. Nothing here
 from tests.servers.daemon import ServerMissing
 from tests.servers.postgresql import PostgreSQL, drop_database
 from tests.servers.rabbitmq import RabbitMQ, drop_vhost
-from tests.servers.shared import postgresql_url, rabbitmq_server, rabbitmq_url
+from tests.servers.shared import postgresql_server, postgresql_url, rabbitmq_server, rabbitmq_url
 
 __all__ = [
     "PostgreSQL",
@@ -19,6 +19,7 @@ __all__ = [
     "ServerMissing",
     "drop_database",
     "drop_vhost",
+    "postgresql_server",
     "postgresql_url",
     "rabbitmq_server",
     "rabbitmq_url",

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,10 +24,20 @@ class PostgreSQL(Daemon):
     name = "postgresql"
     user = "postgres"
 
-    def __init__(self, directory: Path, port: int = 0, pid: int = 0, *, fsync: bool = True):
+    def __init__(
+        self,
+        directory: Path,
+        port: int = 0,
+        pid: int = 0,
+        *,
+        fsync: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ):
         super().__init__(directory, pid)
         self.port = port or free_port()
         self.fsync = fsync
+        self.settings = dict(settings or {})
+        """Of postgresql.conf, beside or instead of those that tests need."""
 
     def url(self, database: str = "postgres") -> str:
         """The URL of a database that exists."""
@@ -50,6 +61,7 @@ class PostgreSQL(Daemon):
             "max_connections": "200",
             "shared_buffers": "64MB",
             "fsync": "on" if self.fsync else "off",
+            **self.settings,
         }
         command = [str(programs / "postgres"), "-D", str(data)]
         for name, value in settings.items():

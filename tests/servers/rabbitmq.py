@@ -7,6 +7,7 @@ import http.client
 import os
 import signal
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -22,8 +23,18 @@ class RabbitMQ(Daemon):
 
     name = "rabbitmq"
 
-    def __init__(self, directory: Path, ports: dict[str, int] | None = None, pid: int = 0, epmd_pid: int = 0):
+    def __init__(
+        self,
+        directory: Path,
+        ports: dict[str, int] | None = None,
+        pid: int = 0,
+        epmd_pid: int = 0,
+        *,
+        settings: Mapping[str, str] | None = None,
+    ):
         super().__init__(directory, pid)
+        self.settings = {"raft.wal_max_size_bytes": "32000000"} if settings is None else dict(settings)
+        """Of rabbitmq.conf, beside addresses and logs."""
         self.ports = ports or {name: free_port() for name in _PORT_NAMES}
         self.epmd = Daemon(directory, epmd_pid)
         _MANAGEMENT_PORTS[self.ports["amqp"]] = self.ports["http"]
@@ -85,9 +96,8 @@ class RabbitMQ(Daemon):
             "management.tcp.ip = 127.0.0.1\n"
             f"management.tcp.port = {self.ports['http']}\n"
             "disk_free_limit.absolute = 50MB\n"
-            "raft.wal_max_size_bytes = 32000000\n"
             "log.console = true\n"
-            "log.console.level = warning\n"
+            "log.console.level = warning\n" + "".join(f"{name} = {value}\n" for name, value in self.settings.items())
         )
         (self.directory / "enabled_plugins").write_text("[rabbitmq_management].\n")
         (self.directory / "rabbitmq-env.conf").write_text("")

@@ -31,7 +31,12 @@ def rabbitmq_url() -> str:
 
 def postgresql_url() -> str:
     """The URL of a fresh, empty database on the run's PostgreSQL."""
-    return _shared("postgresql", PostgreSQL, _postgresql_from, lambda server: {"port": server.port}).new_database()
+    return postgresql_server().new_database()
+
+
+def postgresql_server() -> PostgreSQL:
+    """The run's PostgreSQL. It is everybody's: do not stop it."""
+    return _shared("postgresql", PostgreSQL, _postgresql_from, lambda server: {"port": server.port})
 
 
 def rabbitmq_server() -> RabbitMQ:
