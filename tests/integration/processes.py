@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,16 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
+    def ports(self) -> set[int]:
+        """The local ports of its TCP connections (IPv4)."""
+        inodes = set()
+        for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor))
+                inodes.update([match[1]] if match else [])
+        connections = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return {int(fields[1].rpartition(":")[2], 16) for fields in connections if fields[9] in inodes}
+
     def terminate(self) -> int:
         """SIGTERM, as an operator would; how it ended: 0, an exit code, or minus the signal."""
         return self.end(signal.SIGTERM)
@@ -118,11 +130,23 @@ class Service:
         except subprocess.TimeoutExpired as error:
             raise AssertionError(f"{self.name} does not end\n{self.output()}") from error
 
-    def clean_up(self) -> None:
-        """End it in any case; its output is shown by pytest if the test failed."""
+    def pause(self) -> None:
+        """SIGSTOP: its connections stay open and nobody answers, until :meth:`resume`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT after :meth:`pause`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def destroy(self) -> None:
+        """End it in any case."""
         if self._process is not None and self.alive:
             self._process.kill()
             self._process.wait()
+
+    def clean_up(self) -> None:
+        """End it in any case; its output is shown by pytest if the test failed."""
+        self.destroy()
         print(f"--- {self.name}\n{self.output()}")  # noqa: T201
 
     def output(self) -> str:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import signal
 import unittest
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -76,7 +72,7 @@ class KilledWorkerTests(unittest.IsolatedAsyncioTestCase):
 
             def somebody_waits() -> bool:
                 ports = {port for (port,) in query(self.site.database_url, _IN_MID_BATCH)}
-                victims.extend(worker for worker in self.site.workers if ports & set(local_ports(worker.pid)))
+                victims.extend(worker for worker in self.site.workers if ports & worker.ports())
                 return bool(victims)
 
             self.assertTrue(wait_until(somebody_waits, SETTLE_S), "no worker came into the middle of a batch")
@@ -134,16 +130,3 @@ class Progress:
         self._left -= 1
         if self._left <= 0:
             self.reached.set()
-
-
-def local_ports(pid: int) -> Iterable[int]:
-    """The local ports of a process's TCP connections (IPv4)."""
-    inodes = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor)) if descriptor.is_symlink() else None
-        if match:
-            inodes.add(match[1])
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[9] in inodes:
-            yield int(fields[1].rpartition(":")[2], 16)

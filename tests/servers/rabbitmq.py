@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import os
 import signal
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
+
+import pika
 
 from tests.servers.daemon import Daemon, ServerFailed, answers, find_program, free_port
 
@@ -71,6 +75,25 @@ class RabbitMQ(Daemon):
         name = f"test-{uuid.uuid4().hex}"
         _request(self.ports["http"], "PUT", f"/api/vhosts/{name}")
         return self.url(name)
+
+    def depth(self, queue: str, vhost: str = "/") -> int:
+        """How many messages wait in a queue at this moment."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.url(vhost)))
+        try:
+            return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
+        finally:
+            connection.close()
+
+    def active_consumer(self, queue: str, vhost: str = "/") -> int:
+        """The local port of the client that the queue hands its messages to; 0: nobody."""
+        for consumer in self.manage("GET", f"consumers/{quote(vhost, safe='')}"):
+            if consumer["queue"]["name"] == queue and consumer["active"]:
+                return int(consumer["channel_details"]["peer_port"])
+        return 0
+
+    def manage(self, method: str, path: str, body: object = None) -> Any:
+        """The answer of the management API to a request below ``/api/``."""
+        return _request(self.ports["http"], method, f"/api/{path}", body)
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl against this node (takes a second or two); its output."""
@@ -135,16 +158,20 @@ def drop_vhost(url: str) -> None:
     _request(_MANAGEMENT_PORTS[parts.port or 0], "DELETE", f"/api/vhosts/{parts.path[1:]}")
 
 
-def _request(port: int, method: str, path: str) -> None:
+def _request(port: int, method: str, path: str, body: object = None) -> Any:
     credentials = base64.b64encode(b"guest:guest").decode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(
-            method, path, headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
+            method,
+            path,
+            None if body is None else json.dumps(body),
+            {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"},
         )
         response = connection.getresponse()
         answer = response.read()
         if response.status >= 300:
             raise ServerFailed(f"{method} {path}: {response.status} {answer.decode(errors='replace')}")
+        return json.loads(answer) if answer else None
     finally:
         connection.close()

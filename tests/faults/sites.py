@@ -1,0 +1,239 @@
+"""Installations that faults are caused in: csms as real processes, on servers that belong to nobody else.
+
+A site is reused by the faults that name it as their layout. Another one is a subclass: it overrides what differs,
+mostly ``start_servers`` and the two URLs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg2
+
+from tests.faults.audit import ORDER_COLUMN, ORDER_STATEMENTS
+from tests.faults.valve import Valve
+from tests.integration.people import sign_in
+from tests.integration.processes import Service
+from tests.integration.scenario import query
+from tests.servers import PostgreSQL, RabbitMQ
+from tests.servers.daemon import Daemon, free_port
+
+T = TypeVar("T")
+OPEN = {
+    "CSMS_GATEWAY_UNKNOWN_CHARGERS": "accept",
+    "CSMS_GATEWAY_REQUIRE_PASSWORD": "no",
+    "CSMS_WORKER_UNKNOWN_TOKENS": "accept",
+}
+"""Chargers and tokens need no preparation."""
+
+
+class Site:
+    """What all installations have in common. The directory, and whatever runs in it, goes with :meth:`close`."""
+
+    order_column = ORDER_COLUMN
+    """Of ``charger_data``: counts rows in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="csms-faults-"))
+        self.directory.chmod(0o755)  # PostgreSQL runs under an account of its own
+        self.gateways: list[Service] = []
+        self.workers: list[Service] = []
+        self.charger_ports: list[int] = []
+        self.servers: list[Daemon] = []
+        self.cookie = ""
+
+    @property
+    def services(self) -> list[Service]:
+        """All processes of csms, each once."""
+        return list(dict.fromkeys([*self.gateways, *self.workers]))
+
+    @property
+    def broker_url(self) -> str:
+        """For csms."""
+        raise NotImplementedError
+
+    @property
+    def database_url(self) -> str:
+        """For csms."""
+        raise NotImplementedError
+
+    @property
+    def audit_url(self) -> str:
+        """The database for ourselves, past whatever stands between it and csms."""
+        return self.database_url
+
+    def settings(self, name: str) -> dict[str, str]:
+        """Of the process of this name."""
+        return {"CSMS_BROKER_URL": self.broker_url, "CSMS_DATABASE_URL": self.database_url, **OPEN}
+
+    async def start(self) -> None:
+        """Start everything, and wait until it is ready."""
+        await asyncio.to_thread(self.start_servers)
+        await self.open_links()
+        self.make_services()
+        await self.launch(*self.services)
+        self.cookie = await asyncio.to_thread(sign_in, self.gateways[0].sign_in_link())
+        await asyncio.to_thread(self.prepare_database)
+
+    async def launch(self, *services: Service) -> None:
+        """Start processes side by side, and wait until they are ready."""
+        for service in services:
+            service.launch()
+        for service in services:
+            await asyncio.to_thread(service.wait_ready)
+
+    def start_servers(self) -> None:
+        """Start the broker and the database, if there are any."""
+
+    async def open_links(self) -> None:
+        """Put something between csms and its servers, if that is what the site is for."""
+
+    def make_services(self) -> None:
+        """Fill ``gateways``, ``workers`` and ``charger_ports``."""
+        raise NotImplementedError
+
+    def prepare_database(self) -> None:
+        """Let the database count the rows of the message log."""
+
+    async def close(self) -> None:
+        """End everything that was started."""
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """End all processes."""
+        for service in self.services:
+            service.destroy()
+        for server in reversed(self.servers):
+            with suppress(ProcessLookupError):
+                server.resume()
+            server.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def dead_letters(self) -> int:
+        """Messages that nobody could handle."""
+        raise NotImplementedError
+
+    def busy_worker(self) -> Service | None:
+        """The worker that works for the first shard; None while that is not known."""
+        raise NotImplementedError
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows of the database."""
+        return query(self.audit_url, statement)
+
+    def add_gateway(self, name: str) -> None:
+        """Another ``csms-gateway``."""
+        port = free_port()
+        settings = {**self.settings(name), "CSMS_GATEWAY_PORT": str(port), "CSMS_GATEWAY_NAME": name}
+        self.charger_ports.append(port)
+        self.gateways.append(Service("csms-gateway", self.directory, settings, name=name))
+
+    def add_worker(self, name: str) -> None:
+        """Another ``csms-worker``."""
+        self.workers.append(Service("csms-worker", self.directory, self.settings(name), name=name))
+
+
+class ScaledOut(Site):
+    """Two gateways and two workers on a RabbitMQ and a PostgreSQL of their own."""
+
+    rabbitmq: RabbitMQ
+    postgresql: PostgreSQL
+
+    @property
+    def broker_url(self) -> str:
+        return self.rabbitmq.url()
+
+    @property
+    def database_url(self) -> str:
+        return self.postgresql.url()
+
+    def start_servers(self) -> None:
+        self.rabbitmq = RabbitMQ(self.directory / "rabbitmq")
+        self.postgresql = PostgreSQL(self.directory / "postgresql")
+        self.servers += [self.rabbitmq, self.postgresql]
+        self.postgresql.start()
+        self.rabbitmq.start()
+
+    def make_services(self) -> None:
+        for number in (1, 2):
+            self.add_gateway(f"gateway-{number}")
+            self.add_worker(f"worker-{number}")
+
+    def dead_letters(self) -> int:
+        return self.rabbitmq.depth("dead_letter_queue")
+
+    def busy_worker(self) -> Service | None:
+        port = self.rabbitmq.active_consumer("ocpp_messages.0")
+        return next((worker for worker in self.workers if port in self.broker_ports(worker)), None)
+
+    def broker_ports(self, service: Service) -> set[int]:
+        """The ports by which the broker knows a process."""
+        return service.ports()
+
+    def prepare_database(self) -> None:
+        with psycopg2.connect(self.audit_url) as connection, connection.cursor() as cursor:
+            for statement in ORDER_STATEMENTS:
+                cursor.execute(statement)
+        connection.close()
+
+
+class Valved(ScaledOut):
+    """Every process has a valve of its own between itself and RabbitMQ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.valves: dict[str, Valve] = {}
+
+    async def open_links(self) -> None:
+        for name in ("gateway-1", "gateway-2", "worker-1", "worker-2"):
+            self.valves[name] = valve = Valve(self.rabbitmq.ports["amqp"])
+            await valve.open()
+
+    def settings(self, name: str) -> dict[str, str]:
+        address = f"127.0.0.1:{self.rabbitmq.ports['amqp']}"
+        url = self.broker_url.replace(address, f"127.0.0.1:{self.valves[name].port}")
+        return {**super().settings(name), "CSMS_BROKER_URL": url}
+
+    def broker_ports(self, service: Service) -> set[int]:
+        return self.valves[service.name].far_ports()
+
+    async def close(self) -> None:
+        await super().close()
+        for valve in self.valves.values():
+            await valve.close()
+
+
+class Embedded(Site):
+    """``twistd csms``: everything in one process, with SQLite."""
+
+    order_column = "rowid"
+
+    @property
+    def broker_url(self) -> str:
+        return "memory:"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.directory}/csms.db"
+
+    def make_services(self) -> None:
+        port = free_port()
+        self.charger_ports = [port]
+        settings = {**self.settings("csms"), "CSMS_GATEWAY_PORT": str(port)}
+        self.gateways = [Service("csms", self.directory, settings)]
+        self.workers = self.gateways
+
+    def dead_letters(self) -> int:
+        return int(self.query("select count(*) from dead_letters")[0][0])
+
+    def busy_worker(self) -> Service | None:
+        return self.workers[0]
+
+
+Layout = Callable[[], Site]
