@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from csms import metrics
+from csms.domain.retention import Retention
 from csms.ports import DatabaseUnavailable
 from csms.storage import maintenance, schema
 from csms.storage.bulk import bulk_for
@@ -32,6 +34,9 @@ MAX_CONFLICTS = 6
 """Tries of work that meets other transactions; each waits a little longer than the one before."""
 MAX_WAITING = 2000
 STOP_GRACE_S = 15.0
+REST = 3.0
+"""How much longer than it worked maintenance rests before it goes on."""
+REST_MAX_S = 1.0
 _SLOW_S = 2.0
 
 
@@ -81,13 +86,29 @@ class SqlDatabase:
         """Run ``work``, which changes nothing: see :meth:`csms.ports.Database.read`."""
         return await self._accept(self._readers, work, name, writable=False)
 
-    async def maintain(self, now: datetime, retention_days: int) -> None:
-        """Make room for what comes and drop what is too old: see :mod:`csms.storage.maintenance`."""
-        self._must_be_started()
-        for step in maintenance.steps(self._engines.dialect, now, retention_days):
-            # Each step is short, and others write in between.
-            while await self._writers.run(partial(self._tried, "maintenance", partial(self._in_transaction, step))):
-                pass
+    async def maintain(self, now: datetime, kept: Retention, *, enough: Callable[[], bool] = lambda: False) -> None:
+        """Make room for what comes and drop what is too old: see :mod:`csms.storage.maintenance`.
+
+        What cannot be done now, because somebody holds a lock, does not keep the rest from being done.
+        """
+        failure: DatabaseUnavailable | None = None
+        for step in maintenance.steps(self._engines.dialect, now, kept):
+            self._must_be_started()
+            try:
+                await self._repeat(step, enough)
+            except DatabaseUnavailable as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _repeat(self, step: maintenance.Step, enough: Callable[[], bool]) -> None:
+        """Run ``step`` as long as it finds something. Others write in between, and most of the time is theirs."""
+        more = True
+        while more and not enough():
+            began = time.monotonic()
+            more = await self._writers.run(partial(self._tried, "maintenance", partial(self._in_transaction, step)))
+            if more:
+                await deferLater(self._reactor, min(REST_MAX_S, REST * (time.monotonic() - began)))
 
     # --- in threads
 
@@ -95,7 +116,8 @@ class SqlDatabase:
         self._tried("schema upgrade", partial(self._in_transaction, schema.upgrade))
         make_room = partial(maintenance.make_room, now=datetime.now(UTC))
         try:
-            self._tried("partitions", partial(self._in_transaction, make_room))
+            while self._tried("partitions", partial(self._in_transaction, make_room)):
+                pass
         except DatabaseUnavailable as error:
             # Somebody holds a lock; rows go to the default partition until the next maintenance.
             _log.warn("no new partitions for now: {error}", error=error)

@@ -15,6 +15,7 @@ from csms.domain.device_records import SecurityEvent
 from csms.domain.messages import ChargerMessage, Notification, Reply, decode, encode
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
+from csms.domain.retention import Retention
 from csms.ports import BrokerState, DatabaseUnavailable, Delivery, Message, PublishTimeout, Unroutable
 from tests.domain.memory_commands import MemoryCommands
 
@@ -75,7 +76,7 @@ class FakeDatabase:
 
     async def stop(self) -> None: ...
 
-    async def maintain(self, now: datetime, retention_days: int) -> None: ...
+    async def maintain(self, now: datetime, kept: Retention, *, enough: Callable[[], bool] = lambda: False) -> None: ...
 
     async def transact(self, work: Callable[[UnitOfWork], T], *, name: str) -> T:
         if self.slow is not None:

@@ -114,7 +114,7 @@ class StartTests(GatewayCase):
         self.charger()
         self.broker.become(BrokerState.DOWN)
         gateway = self.make(port=0)
-        self.assertEqual(gateway.ready_reason, "not listening for chargers")
+        self.assertEqual(gateway.ready_reason, "the gateway stops")
         await gateway.start()
         self.assertEqual(await self.status("/ocpp/CP1", password=PASSWORD), 503)
         self.broker.become(BrokerState.UP)
@@ -159,7 +159,7 @@ class StopTests(GatewayCase):
         self.assertEqual(len(self.worker.of("MeterValues")), 1)
         self.assertEqual({m.device_id for m in self.worker.of("ConnectionClosed")}, {"BUSY", "IDLE"})
         self.assertEqual(gateway.connections, 0)
-        self.assertEqual(gateway.ready_reason, "not listening for chargers")
+        self.assertEqual(gateway.ready_reason, "the gateway stops")
         self.assertNotEqual(port, gateway.port)
 
     async def test_stop_waits_for_decisions(self) -> None:
