@@ -24,6 +24,7 @@ from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 _log = Logger(namespace="csms.broker")
 
 STOP_TIMEOUT_S = 10.0
+_NOT_FOUND = "404"
 
 
 class AmqpBroker:
@@ -224,7 +225,10 @@ class AmqpBroker:
 
         refusal, channel = await self._attempt(connection, None, declare)
         channel.close()
-        if refusal:
+        if refusal.startswith(_NOT_FOUND):
+            # It is there, and its node is not yet: it will be read when it is.
+            _log.warn("the stream has to wait: {refusal}", refusal=refusal)
+        elif refusal:
             _log.error("going on without the stream: {refusal}", refusal=refusal)
 
     async def _attempt(

@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -192,6 +192,10 @@ class Line:
             raise BrokerError(reason) from error
         except CancelledError as error:
             raise BrokerError(self.reason) from error
+        except FirstError as error:  # of several that were asked for together
+            if error.subFailure.check(CancelledError):
+                raise BrokerError(self.reason) from error
+            raise
         finally:
             self._waiting.discard(deferred)
 

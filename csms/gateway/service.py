@@ -27,6 +27,7 @@ from csms.config.settings import GatewaySettings
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.messages import COMMAND, BadMessage, CommandOrder, Reply, Takeover, decode
+from csms.domain.repositories import OutboxRow
 from csms.gateway.admission import Admission, Identity, Refusal
 from csms.gateway.alarms import Alarms
 from csms.gateway.channel import Channel
@@ -38,7 +39,7 @@ from csms.gateway.directory import Directory
 from csms.gateway.draining import drain
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.listening import Listening
-from csms.gateway.liveness import BEAT_S, Liveness
+from csms.gateway.liveness import BEAT_S, Liveness, Publish
 from csms.gateway.quirk_file import load_quirks
 from csms.gateway.registry import TAKEOVER, Registry
 from csms.gateway.relay import Relay
@@ -60,11 +61,15 @@ STOPS = "the gateway stops"
 _log = Logger(namespace="csms.gateway")
 
 
+def _leave_to_a_sweep(_: Sequence[OutboxRow]) -> None:
+    """What is in the outbox comes out in the end."""
+
+
 class ChargerGateway:
     """Listens for chargers and relays their messages.
 
     ``shards`` is the installation's number of shards, ``operator`` the organisation that client certificates must name.
-    ``reactor`` is Twisted's: IReactorTime and IReactorTCP.
+    ``reactor`` is Twisted's: IReactorTime and IReactorTCP. ``publish`` brings out what the gateway itself has to tell.
     """
 
     def __init__(
@@ -76,12 +81,13 @@ class ChargerGateway:
         shards: int,
         reactor: Any,
         operator: str = "",
+        publish: Publish = _leave_to_a_sweep,
     ) -> None:
         self._settings = settings
         self._broker = broker
         self._reactor = reactor
         directory = Directory(database, reactor, with_certificates=settings.mtls_port > 0)
-        self._admission = Admission(settings, directory, Alarms(database, reactor), reactor, operator=operator)
+        self._admission = Admission(settings, directory, Alarms(database, reactor, publish), reactor, operator=operator)
         self.name = gateway_name(settings)
         self._queue = topology.gateway_queue(self.name)
         self._registry = Registry(broker, self._queue, reactor)
@@ -98,7 +104,7 @@ class ChargerGateway:
         )
         self.listening = Listening(settings, self, reactor, operator=operator)
         """The ports."""
-        self._liveness = Liveness(database, self.name, reactor)
+        self._liveness = Liveness(database, self.name, reactor, publish)
         self._protocols: set[ChargerProtocol] = set()
         """Open WebSockets, those that are closing included."""
         self._consumer: Consumer | None = None

@@ -14,6 +14,8 @@ from csms.ports import DatabaseError
 
 BUSY_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5
+IDLE_TIMEOUT_S = 20
+"""A process that hangs within a transaction is cut off: others wait for what it has locked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,12 @@ def open_engines(url: URL, *, pool_size: int, statement_timeout_s: float) -> Eng
 
 
 def _postgresql(url: URL, *, pool_size: int, statement_timeout_s: float) -> Engine:
-    options = f"-c timezone=UTC -c statement_timeout={round(statement_timeout_s * 1000)}"
+    settings = {
+        "timezone": "UTC",
+        "statement_timeout": round(statement_timeout_s * 1000),
+        "idle_in_transaction_session_timeout": IDLE_TIMEOUT_S * 1000,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return create_engine(
         url,
         pool_size=max(2, pool_size),

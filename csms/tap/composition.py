@@ -213,7 +213,7 @@ class Composition:
         await self._http.start()
 
     def _publish(self, rows: Sequence[OutboxRow]) -> None:
-        """For requests; before the broker is there, the rows wait in the outbox for a sweep."""
+        """For requests and the gateway; before the broker is there, the rows wait in the outbox for a sweep."""
         if self._relay is not None:
             self._relay.publish(rows)
 
@@ -349,6 +349,7 @@ class Composition:
             shards=self._shards,
             reactor=reactor,
             operator=self._settings.certificates.operator,
+            publish=self._publish,
         )
         await self._gateway.start()
 

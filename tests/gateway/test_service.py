@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
 from csms.config.settings import GatewaySettings
+from csms.domain.repositories import OutboxRow
 from csms.gateway import service, upstream
 from csms.gateway.service import ChargerGateway
 from csms.ports import BrokerState
@@ -96,8 +97,14 @@ class BrokerStateTests(GatewayCase):
 
 class StartTests(GatewayCase):
     def make(self, **settings: Any) -> ChargerGateway:
+        self.published: list[OutboxRow] = []
         gateway = ChargerGateway(
-            GatewaySettings(name="late", **settings), self.broker, self.database, shards=2, reactor=reactor
+            GatewaySettings(name="late", **settings),
+            self.broker,
+            self.database,
+            shards=2,
+            reactor=reactor,
+            publish=self.published.extend,
         )
         self.gateways.append(gateway)
         return gateway
@@ -133,6 +140,8 @@ class StartTests(GatewayCase):
         await until(lambda: not gateway.ready_reason)
         self.assertEqual((left.connected, other.connected), (False, True))
         self.assertEqual([n.type for n in self.database.rows.notifications], ["charger.disconnected"])
+        # Told before anybody is let in: after the next connection it would be taken for the end of that.
+        self.assertEqual([row.routing_key for row in self.published], ["notification.charger.disconnected"])
         await until(lambda: len(self.database.rows.beats) >= 3)
         self.assertEqual({name for name, _ in self.database.rows.beats}, {"late"})
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import psycopg2
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from csms.domain.model import Charger
 from csms.ports import DatabaseUnavailable
-from csms.storage import partitions
+from csms.storage import engines, partitions
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.gateway.case import until
 from tests.servers import drop_database, postgresql_url
@@ -89,6 +90,28 @@ class LossTests(PostgresqlCase):
             lambda uow: uow._sql._connection.exec_driver_sql("SELECT pg_sleep(60)"), name="sleep"
         )
         await self.refused(sleeping, DatabaseUnavailable)
+
+    async def test_work_that_hangs_within_its_transaction_lets_others_go_on_and_runs_once_more(self) -> None:
+        self.patch(engines, "IDLE_TIMEOUT_S", 1)
+        await self.a_charger()
+        hung, database = threading.Event(), await self.opened()
+
+        def hang(uow: SqlUnitOfWork) -> None:
+            charger = uow.chargers.by_device_id("CP-1")
+            assert charger is not None
+            charger.vendor += "x"
+            uow.flush()
+            if not hung.is_set():
+                hung.set()
+                others.wait(30)
+
+        others = threading.Event()
+        hanging = Deferred.fromCoroutine(database.transact(hang, name="hang"))
+        await deferToThread(hung.wait, 30)
+        await self.write(lambda uow: uow.chargers.by_device_id("CP-1"))
+        others.set()
+        await hanging
+        self.assertEqual([one.vendor for one in await self.look(lambda uow: uow.chargers.page())], ["x"])
 
     async def test_a_deadlock_is_tried_again(self) -> None:
         for name in ("CP-1", "CP-2"):
