@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from csms import metrics
@@ -37,6 +37,9 @@ STOP_GRACE_S = 15.0
 REST = 3.0
 """How much longer than it worked maintenance rests before it goes on."""
 REST_MAX_S = 1.0
+WATCH_S = 1.0
+SILENCE_GRACE_S = 5.0
+"""Beyond the statement timeout, for the server's own answer that it is over."""
 _SLOW_S = 2.0
 
 
@@ -49,6 +52,9 @@ class SqlDatabase:
         self._stop_grace_s = stop_grace_s
         self._bulk = bulk_for(engines.dialect)
         self._running = Running()
+        self._running.watch(engines.write)
+        self._watch = LoopingCall(self._give_up_silent)
+        self._watch.clock = reactor
         self._writers = WorkThreads(reactor, name="write", count=engines.writers, limit=MAX_WAITING)
         self._readers = WorkThreads(reactor, name="read", count=engines.readers, limit=MAX_WAITING)
         self._state = "not started"
@@ -61,6 +67,7 @@ class SqlDatabase:
         if self._state == "not started":
             self._writers.start()
             self._readers.start()
+            self._watch.start(WATCH_S)
             self._state = "starting"
         await self._writers.run(self._prepare)
         if self._state == "starting":
@@ -74,6 +81,8 @@ class SqlDatabase:
         done: Deferred[Any] = DeferredList([self._writers.stop(), self._readers.stop()])
         grace = self._reactor.callLater(self._stop_grace_s, self._reactor.callInThread, self._running.cancel)
         await done
+        if self._watch.running:
+            self._watch.stop()
         if grace.active():
             grace.cancel()
         self._engines.dispose()
@@ -137,7 +146,7 @@ class SqlDatabase:
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Generator[Connection, None, None]:
-        with engine.begin() as connection, self._running.noted(connection):
+        with engine.connect() as connection, self._running.noted(connection), connection.begin():
             yield connection
 
     def _tried(self, name: str, once: Callable[[int], T]) -> T:
@@ -166,6 +175,11 @@ class SqlDatabase:
                     time.sleep(random.uniform(0.0, 0.005 * 2**conflicts))
 
     # --- in the reactor's thread
+
+    def _give_up_silent(self) -> None:
+        count = self._running.give_up(self._engines.silence_s + SILENCE_GRACE_S)
+        if count:
+            _log.warn("{count} connections to the database were cut: it does not answer", count=count)
 
     async def _accept(
         self, threads: WorkThreads, work: Callable[[SqlUnitOfWork], T], name: str, *, writable: bool

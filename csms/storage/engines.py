@@ -27,6 +27,8 @@ class Engines:
     read: Engine
     writers: int
     readers: int
+    silence_s: float
+    """How long the server may take for a statement."""
 
     def dispose(self) -> None:
         """Close what is idle, and what is in use once it is given back."""
@@ -63,6 +65,7 @@ def open_engines(url: URL, *, pool_size: int, statement_timeout_s: float) -> Eng
             read=_sqlite(url, pool_size=pool_size, read_only=True),
             writers=1,
             readers=pool_size,
+            silence_s=statement_timeout_s,
         )
     # Reads never queue behind writes: they have threads and connections of their own.
     readers = max(1, pool_size // 3)
@@ -74,6 +77,7 @@ def open_engines(url: URL, *, pool_size: int, statement_timeout_s: float) -> Eng
         read=engine.execution_options(isolation_level="AUTOCOMMIT"),
         writers=max(1, pool_size - readers),
         readers=readers,
+        silence_s=statement_timeout_s,
     )
 
 
@@ -90,6 +94,8 @@ def _postgresql(url: URL, *, pool_size: int, statement_timeout_s: float) -> Engi
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
         hide_parameters=True,
+        # It would ask each new connection about a type that csms does not use.
+        use_native_hstore=False,
         connect_args={
             "options": options,
             "application_name": "csms",
