@@ -233,7 +233,7 @@ class BrokerSettings:
 
     url: str = setting(
         "memory:",
-        "memory: (in this process), amqp://user@host/vhost or amqps://...",
+        "memory: (in this process), amqp://user@host,host/vhost (all nodes of a cluster) or amqps://...",
         schemes=("memory:", "amqp://", "amqps://"),
     )
     password: str = setting("", "the broker's password, if not in the URL", secret=True)
