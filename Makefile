@@ -47,10 +47,24 @@ screenshot: $(VENV)/.test $(CONSOLE) ## take the picture of the README anew
 	@tools/install_servers
 	$(BIN)/python tools/screenshot.py
 
+# Figures go to var/bench.json, where `python bench/tables.py` reads them. BASELINE: the directory of the plain Node
+# server that docs/benchmarks.rst describes, to be measured beside.
+BENCH := --figures var/bench.json $(if $(BASELINE),--baseline $(BASELINE))
+
 .PHONY: bench
-bench: $(VENV)/.test ## measure: the mixed load
+bench: $(VENV)/.test ## measure the most important, in a few minutes
 	@tools/install_servers
-	$(BIN)/python bench/mixed.py --json var/bench-mixed.json
+	$(BIN)/python bench/mixed.py --chargers 100 $(BENCH)
+	$(BIN)/python bench/latency.py $(BENCH)
+	$(BIN)/python bench/gateway.py --loads meter $(BENCH)
+	$(BIN)/python bench/worker.py $(BENCH)
+
+.PHONY: bench-full
+bench-full: $(VENV)/.test ## measure everything, and write the tables of the documentation
+	@tools/install_servers
+	for name in mixed gateway worker latency idle browsers scale embedded; do $(BIN)/python bench/$$name.py $(BENCH); done
+	$(BIN)/python bench/big_tables.py --fill-seconds 3600 $(BENCH)
+	$(BIN)/python bench/tables.py
 
 .PHONY: clean
 clean: ## remove what was built; var/ with its database stays

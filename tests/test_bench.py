@@ -23,7 +23,7 @@ class MixedTests(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         servers = Servers(Path(directory.name), rabbitmq_server(), postgresql_server())
-        arguments = mixed.parser().parse_args(["--chargers", "5", "--seconds", "1", "--warm-up", "0.1"])
+        arguments = mixed.BENCH.parser.parse_args(["--chargers", "5", "--seconds", "1", "--warm-up", "0.1"])
         (figures,) = mixed.run(servers, arguments)  # fails when something that was answered is not stored
         self.assertEqual(figures["errors"], {})
         self.assertGreater(figures["total"]["StopTransaction"], 0)

@@ -5,6 +5,7 @@
 - ``charger``: one charger's connection
 - ``swarm``: all of them on one epoll; closed and open loop
 - ``tally``: what was answered, and how fast
+- ``browsers``: ``python -m bench.load.browsers``: the other side, many browsers and one charger whose status changes
 - ``__main__``: ``python -m bench.load --help``; tells its progress as JSON, an object a line
 
 It imports nothing of csms: what it measures is not what it is made of.

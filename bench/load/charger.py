@@ -91,8 +91,10 @@ class Charger:
             self._lose("not connected")
             return False
         account = self._account
-        path = account.path + account.device_id
-        return self._write(frames.upgrade(path, "ocpp1.6", account.device_id, account.password))
+        headers = ["Sec-WebSocket-Protocol: ocpp1.6"]
+        if account.password:
+            headers.append(frames.basic(account.device_id, account.password))
+        return self._write(frames.upgrade(account.path + account.device_id, *headers))
 
     def readable(self) -> None:
         """Bytes of the server are there."""
@@ -147,7 +149,11 @@ class Charger:
             self._tally.errors[f"{action}: {text.decode(errors='replace')[:120]}"] += 1
         elif action == "StartTransaction" and not self.script.started(text):
             self._tally.errors["StartTransaction was not accepted"] += 1
-        if not self.booted:
+        if self.script.opens:
+            self._tally.answered(action, 0.0)
+            self.say(time.perf_counter())
+        elif not self.booted:
+            self._tally.answered(action, 0.0)
             self.booted = True
             self.on_booted(self)
         else:

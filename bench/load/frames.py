@@ -15,8 +15,13 @@ class Broken(Exception):  # noqa: N818 - it names what the peer's bytes are
     """The peer sent what no server should."""
 
 
-def upgrade(path: str, subprotocol: str, user: str, password: str) -> bytes:
-    """The request that opens a WebSocket; with HTTP Basic credentials if there is a password."""
+def basic(user: str, password: str) -> str:
+    """The header with HTTP Basic credentials."""
+    return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def upgrade(path: str, *headers: str) -> bytes:
+    """The request that opens a WebSocket."""
     lines = [
         f"GET {path} HTTP/1.1",
         "Host: 127.0.0.1",
@@ -24,11 +29,8 @@ def upgrade(path: str, subprotocol: str, user: str, password: str) -> bytes:
         "Connection: Upgrade",
         "Sec-WebSocket-Key: YmVuY2htYXJrIG9mIGNzbQ==",
         "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Protocol: {subprotocol}",
     ]
-    if password:
-        lines.append(f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}")
-    return "\r\n".join([*lines, "", ""]).encode()
+    return "\r\n".join([*lines, *headers, "", ""]).encode()
 
 
 @functools.cache

@@ -13,7 +13,10 @@ LOADS: dict[str, Sequence[str]] = {
     "status": ("StatusNotification",),
     "meter": ("MeterValues",),
     "boot": ("BootNotification",),
+    "charging": ("StatusNotification", *(["MeterValues"] * 9)),
 }
+OPENINGS: dict[str, Sequence[str]] = {"charging": ("StartTransaction",)}
+"""What is said once, before all else."""
 BOOT = (
     '{"chargePointVendor":"Bench","chargePointModel":"Raw socket","chargePointSerialNumber":"%s",'
     '"firmwareVersion":"1.0"}'
@@ -30,12 +33,23 @@ _STEP_WH = 30
 
 
 class Script:
-    """The actions of a load, one after the other, for ever."""
+    """The actions of a load, one after the other, for ever; those of its opening only once."""
 
-    __slots__ = ("_actions", "_device_id", "_last_ms", "_meter_wh", "_position", "_rounds", "_token", "_transaction")
+    __slots__ = (
+        "_actions",
+        "_device_id",
+        "_last_ms",
+        "_meter_wh",
+        "_opening",
+        "_position",
+        "_rounds",
+        "_token",
+        "_transaction",
+    )
 
     def __init__(self, load: str, device_id: str, token: str) -> None:
-        self._actions = LOADS[load]
+        self._opening = len(OPENINGS.get(load, ()))
+        self._actions = (*OPENINGS.get(load, ()), *LOADS[load])
         self._device_id = device_id
         self._token = token
         self._position = 0
@@ -44,12 +58,17 @@ class Script:
         self._meter_wh = 1000
         self._last_ms = 0
 
+    @property
+    def opens(self) -> bool:
+        """Whether what comes next belongs to the opening."""
+        return self._position < self._opening
+
     def next(self) -> tuple[str, str]:
         """The next action and its payload."""
         action = self._actions[self._position]
         self._position += 1
         if self._position == len(self._actions):
-            self._position = 0
+            self._position = self._opening
             self._rounds += 1
         return action, self._payload(action)
 

@@ -6,7 +6,8 @@ import re
 import signal
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
@@ -21,7 +22,17 @@ from tests.servers.daemon import free_port
 _PASSWORD = "bench-7f3a90c1d2e4"
 """Of chargers that exist on this machine only."""
 _LAG = re.compile(r"^csms_shard_lag_seconds\{[^}]*ocpp_messages[^}]*\} (\S+)$", re.MULTILINE)
+_CONNECTED = re.compile(r"^csms_charger_connections\{.*\} (\S+)$", re.MULTILINE)
 _SHARDS = 4
+
+# What chargers said, without what gateways tell of connections; by each charger's index, however much else is there.
+_STORED = """
+    SELECT sum((SELECT count(*) FROM charger_data d
+                WHERE d.charger_id = c.id AND d.received_at >= %(since)s AND d.unique_id <> ''))::bigint,
+           sum((SELECT count(*) FROM meter_values v
+                WHERE v.charger_id = c.id AND v.sampled_at >= %(since)s))::bigint
+    FROM chargers c
+"""
 
 
 class Csms:
@@ -42,12 +53,13 @@ class Csms:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._servers = servers
-        self._broker_url = servers.rabbitmq.new_vhost()
+        self._since = datetime.now(UTC)
+        self.broker_url = servers.rabbitmq.new_vhost()
         self.database_url = servers.postgresql.new_database()
         self.directory = Path(servers.directory, self.database_url.rpartition("/")[2])
         self.directory.mkdir()
         self.settings = {
-            "CSMS_BROKER_URL": self._broker_url,
+            "CSMS_BROKER_URL": self.broker_url,
             "CSMS_DATABASE_URL": self.database_url,
             "CSMS_BROKER_SHARDS": str(shards),
             **(settings or {}),
@@ -57,8 +69,8 @@ class Csms:
         self.workers = [
             Service("csms-worker", self.directory, self.settings, name=f"worker-{number}") for number in range(workers)
         ]
-        self._queues = topology.shard_queues(shards)
-        self._depths = Depths(self._broker_url)
+        self.queues = topology.shard_queues(shards)
+        self._depths = Depths(self.broker_url)
         self._database = psycopg2.connect(self.database_url)
         self._database.autocommit = True
         try:
@@ -104,21 +116,22 @@ class Csms:
         }
 
     def waiting(self) -> int:
-        return self._depths.of(*self._queues)
+        return self._depths.of(*self.queues)
 
     def stored(self) -> Stored:
         at = time.time()
         with self._database.cursor() as cursor:
-            # What a charger said; the rest is what gateways tell of connections.
-            cursor.execute(
-                "SELECT (SELECT count(*) FROM charger_data WHERE unique_id <> ''), (SELECT count(*) FROM meter_values)"
-            )
+            cursor.execute(_STORED, {"since": self._since})
             messages, values = cursor.fetchone() or (0, 0)
         return Stored(messages, values, at)
 
+    def connected(self) -> int:
+        """Chargers that are connected, as the gateways count them."""
+        counts = [float(n) for service in self.gateways for n in _CONNECTED.findall(metrics(service))]
+        return int(sum(counts))
+
     def lag_s(self) -> float | None:
-        lags = [float(lag) for service in self.workers for lag in _LAG.findall(metrics(service))]
-        return max(lags, default=None)
+        return lag_of([metrics(service) for service in self.workers])
 
     def close(self) -> None:
         for service in (*self.gateways, *self.workers):
@@ -127,10 +140,15 @@ class Csms:
         complaints = [line for service in (*self.gateways, *self.workers) for line in service.complaints()]
         self._depths.close()
         self._database.close()
-        drop_vhost(self._broker_url)
+        drop_vhost(self.broker_url)
         drop_database(self.database_url)
         if complaints:
             print(f"csms complained {len(complaints)} times, first of this: {complaints[0]}")
+
+
+def lag_of(texts: Iterable[str]) -> float | None:
+    """The longest lag of a shard in the metrics of workers."""
+    return max((float(lag) for text in texts for lag in _LAG.findall(text)), default=None)
 
 
 def metrics(service: Service) -> str:

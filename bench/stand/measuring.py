@@ -31,6 +31,8 @@ class Load:
     warm_up_s: float = 3.0
     seconds: float = 10.0
     more: Sequence[str] = ()
+    note: str = ""
+    """What else is special, for a person."""
 
     def arguments(self, target: Target) -> list[str]:
         """The generator's command line."""
@@ -46,9 +48,9 @@ class Load:
 class Generator:
     """The load generator as a process; what it tells comes out of :meth:`phases`."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], module: str = "bench.load") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.load", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env=environment({}),
             stdin=subprocess.PIPE,
@@ -75,10 +77,14 @@ class Generator:
             silent_since = time.monotonic()
             yield json.loads(line)
 
-    def close(self) -> None:
-        """Let it end, or end it; raises RuntimeError if it failed."""
+    def hang_up(self) -> None:
+        """Tell it to come to its end."""
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+    def close(self) -> None:
+        """Let it end, or end it; raises RuntimeError if it failed."""
+        self.hang_up()
         try:
             code = self._process.wait(10.0)
         except subprocess.TimeoutExpired:
@@ -94,6 +100,7 @@ class Generator:
 class _Looks:
     """What was seen during the measuring."""
 
+    count: int = 0
     waiting: list[int] = field(default_factory=list)
     lag_s: list[float] = field(default_factory=list)
 
@@ -108,8 +115,10 @@ def measure(target: Target, load: Load, *, on_measuring: Callable[[], None] = la
 
     def look() -> None:
         if measuring:
-            looks.waiting.append(target.waiting())
-            if len(looks.waiting) % 4 == 1 and (lag := target.lag_s()) is not None:
+            looks.count += 1
+            if (waiting := target.waiting()) is not None:
+                looks.waiting.append(waiting)
+            if looks.count % 4 == 1 and (lag := target.lag_s()) is not None:
                 looks.lag_s.append(lag)
 
     try:
@@ -139,6 +148,7 @@ def measure(target: Target, load: Load, *, on_measuring: Callable[[], None] = la
         "chargers": load.chargers,
         "load": load.load,
         "rate": load.rate,
+        "note": load.note,
         "stored_per_s": round((after.messages - before.messages) / took_s, 1),
         "values_per_s": round((after.values - before.values) / took_s, 1),
         "cpu_us_per_message": each_us,
@@ -151,12 +161,15 @@ def measure(target: Target, load: Load, *, on_measuring: Callable[[], None] = la
     return figures
 
 
-def drain(target: Target, figures: dict[str, Any]) -> None:
-    """Wait until all that was answered is stored; adds how long that took, and fails if something is missing."""
+def drain(target: Target, figures: dict[str, Any], *, already: int = 0) -> None:
+    """Wait until all that was answered is stored; adds how long that took, and fails if something is missing.
+
+    ``already``: so many messages were stored before.
+    """
     total = figures["total"]
     expected = sum(count for action, count in total.items() if action != _FROM_MEMORY) + figures["flood_total"]
     began = time.monotonic()
-    while (stored := target.stored().messages) < expected:
+    while (stored := target.stored().messages - already) < expected:
         if time.monotonic() - began > _DRAIN_S:
             raise RuntimeError(f"{target.name} answered {expected} messages and stored {stored}")
         time.sleep(0.1)

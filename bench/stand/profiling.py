@@ -6,11 +6,24 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 _TOP = 30
 _RATE_HZ = 200
+
+
+@contextmanager
+def profiled(pids: Mapping[str, Sequence[int]], directory: Path | None, seconds: float) -> Iterator[Callable[[], None]]:
+    """Gives what starts the profiling, which does nothing without a ``directory``; prints tables at the end."""
+    if directory is None:
+        yield lambda: None
+        return
+    profiler = Profiler(pids, directory, seconds)
+    yield profiler.start
+    for name, table in profiler.finish().items():
+        print(f"--- {name}\n{table}")
 
 
 class Profiler:

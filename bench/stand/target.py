@@ -31,8 +31,8 @@ class Target(Protocol):
         """The roots of its processes' trees, with those of the servers that it uses."""
         ...
 
-    def waiting(self) -> int:
-        """Messages in the broker's queues that wait to be stored."""
+    def waiting(self) -> int | None:
+        """Messages in the broker's queues that wait to be stored; None: nobody can look from outside."""
         ...
 
     def stored(self) -> Stored:

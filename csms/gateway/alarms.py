@@ -5,8 +5,6 @@ The event is kept beside those that chargers tell themselves, and goes to browse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from twisted.logger import Logger
 
 from csms import metrics
@@ -14,9 +12,8 @@ from csms.coroutines import spawn
 from csms.domain.device_records import SecurityEvent
 from csms.domain.identifiers import new_id
 from csms.domain.messages import Notification, NotificationType
-from csms.domain.repositories import OutboxRow, UnitOfWork
+from csms.domain.repositories import UnitOfWork
 from csms.gateway.clock import Clock, utc
-from csms.gateway.liveness import Publish
 from csms.ports import Database, DatabaseError
 
 MAX_WAITING = 32
@@ -28,9 +25,8 @@ _log = Logger(namespace="csms.gateway")
 class Alarms:
     """Security events of the gateway's own; those of chargers come as their messages."""
 
-    def __init__(self, database: Database, clock: Clock, publish: Publish) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self._publish = publish
         self._clock = clock
         self._waiting = 0
 
@@ -66,13 +62,13 @@ class Alarms:
             },
         )
 
-        def work(uow: UnitOfWork) -> Sequence[OutboxRow]:
+        def work(uow: UnitOfWork) -> None:
             uow.devices.security_events.append(event)
-            return uow.outbox.add([notification])
+            uow.outbox.add([notification])
 
         self._waiting += 1
         try:
-            self._publish(await self._database.transact(work, name="security event"))
+            await self._database.transact(work, name="security event")
         except DatabaseError as error:
             _log.warn("a security event is in the log only: {error}", error=str(error))
         finally:

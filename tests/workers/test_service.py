@@ -23,7 +23,6 @@ from csms.domain.handling import Handled, Policy
 from csms.domain.messages import ChargerMessage, Notification, Reply, decode, decode_notification
 from csms.domain.model import Charger, HourlyUse
 from csms.domain.repositories import UnitOfWork
-from csms.domain.retention import Retention
 from csms.domain.topology import (
     ALL_NOTIFICATIONS,
     EVENTS_EXCHANGE,
@@ -108,7 +107,6 @@ class InstallationCase(TestCase):
             shards=SHARDS,
             policy=Policy(accept_unknown_tokens=True),
             certificates=CertificateSettings(),
-            kept=Retention(),
             reactor=reactor,
             name="test",
         )
