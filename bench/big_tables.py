@@ -23,7 +23,7 @@ from bench.stand.measuring import Load, drain, measure
 from bench.stand.report import Bench, Row, Rows, Table, load_table, main, new_parser
 from bench.stand.servers import Servers
 from bench.stand.target import PREFIX
-from csms.storage.partitions import make_room
+from csms.storage.partitions import make_one
 from tests.integration.people import sign_in
 
 _LOOKS = 200
@@ -110,9 +110,10 @@ def _fill(url: str, rows: int, seconds: float) -> int:
     """Put up to ``rows`` rows into each table, as many as ``seconds`` allow; how many."""
     now = datetime.now(UTC)
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg2:", 1))
-    with engine.begin() as transaction:
-        for month in range(12, 0, -1):
-            make_room(transaction, now - timedelta(days=30 * month))
+    for month in range(12, 0, -1):
+        with engine.begin() as transaction:
+            while make_one(transaction, now - timedelta(days=30 * month)):
+                pass
     engine.dispose()
     begin_of_month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = time.monotonic() + seconds

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol, TypeVar
 
 from csms.domain.repositories import UnitOfWork
+from csms.domain.retention import Retention
 
 T = TypeVar("T")
 
@@ -231,6 +232,6 @@ class Database(Protocol):
         """The same for work that changes nothing: it never waits for writers."""
         ...
 
-    async def maintain(self, now: datetime, retention_days: int) -> None:
-        """Make room for what comes, and drop log entries and meter values older than that (0: nothing)."""
+    async def maintain(self, now: datetime, kept: Retention, *, enough: Callable[[], bool] = ...) -> None:
+        """Make room for what comes, and drop what is older than ``kept`` has it, until there is ``enough`` of that."""
         ...

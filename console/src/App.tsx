@@ -1,9 +1,9 @@
-import { Badge, Button, Callout, Card, Flex, Heading, Text } from "@radix-ui/themes";
+import { Badge, Button, Callout, Card, Flex, Heading, Link, Text } from "@radix-ui/themes";
 import { useMemo } from "react";
 
 import { signOut } from "./api";
 import { ChargerCard } from "./ChargerCard";
-import type { Link } from "./events";
+import type { Link as LinkStateName } from "./events";
 import { Feed } from "./Feed";
 import { energy, power } from "./format";
 import { SessionTable } from "./SessionTable";
@@ -25,9 +25,14 @@ export function App() {
           <Heading size="6">csms</Heading>
           <LinkState link={link} />
         </Flex>
-        <Button variant="soft" color="gray" onClick={() => void signOut()}>
-          Sign out
-        </Button>
+        <Flex align="center" gap="4">
+          <Link href="/api/docs" size="2" color="gray">
+            HTTP interface
+          </Link>
+          <Button variant="soft" color="gray" onClick={() => void signOut()}>
+            Sign out
+          </Button>
+        </Flex>
       </Flex>
       {problem !== null && (
         <Callout.Root color="red" mb="4" role="alert">
@@ -68,9 +73,9 @@ export function App() {
   );
 }
 
-const LINK_TEXT: Record<Link, string> = { live: "live", connecting: "connecting", offline: "no connection" };
+const LINK_TEXT: Record<LinkStateName, string> = { live: "live", connecting: "connecting", offline: "no connection" };
 
-function LinkState({ link }: { link: Link }) {
+function LinkState({ link }: { link: LinkStateName }) {
   return (
     <Badge size="2" color={link === "live" ? "jade" : "red"} data-testid="link">
       <span className={`dot dot-${link}`} />

@@ -2,6 +2,7 @@ import { Badge, type BadgeProps, Card, Flex, Text } from "@radix-ui/themes";
 import { memo } from "react";
 
 import type { Charger, Connector } from "./api";
+import { nameAmong } from "./format";
 
 /** Statuses of 1.6 and 2.x by what they mean to an operator. */
 const COLOURS: Record<string, BadgeProps["color"]> = {
@@ -33,16 +34,15 @@ export const ChargerCard = memo(function ChargerCard({ charger }: { charger: Cha
       </Text>
       <Flex gap="2" mt="2" wrap="wrap">
         {connectors.map((one) => (
-          <ConnectorBadge key={`${one.evseId}/${one.connectorId}`} connector={one} />
+          <ConnectorBadge key={`${one.evseId}/${one.connectorId}`} name={nameAmong(connectors, one)} connector={one} />
         ))}
       </Flex>
     </Card>
   );
 });
 
-function ConnectorBadge({ connector }: { connector: Connector }) {
-  const { evseId, connectorId, status, errorCode, info } = connector;
-  const name = evseId === connectorId ? evseId : `${evseId}/${connectorId}`;
+function ConnectorBadge({ name, connector }: { name: string; connector: Connector }) {
+  const { status, errorCode, info } = connector;
   const fault = errorCode && errorCode !== "NoError" ? `${errorCode} ${info}`.trim() : undefined;
   return (
     <Badge variant="soft" color={COLOURS[status] ?? "gray"} title={fault}>

@@ -18,7 +18,7 @@ const TITLES: Record<string, string> = {
 };
 
 export function Feed({ notes }: { notes: readonly Notification[] }) {
-  if (notes.length === 0) return <Text color="gray">Nothing has happened yet.</Text>;
+  if (notes.length === 0) return <Text color="gray">No events since this page was opened.</Text>;
   return (
     <ul className="feed">
       {notes.map((note) => (

@@ -1,4 +1,8 @@
-// Numbers and times as a person reads them.
+// Numbers, times and names as a person reads them.
+
+import type { Connector } from "./api";
+
+type Place = Pick<Connector, "evseId" | "connectorId">;
 
 export const energy = (wh: number): string => (wh < 1000 ? `${Math.round(wh)} Wh` : `${(wh / 1000).toFixed(2)} kWh`);
 
@@ -12,3 +16,9 @@ export function duration(fromIso: string, nowMs: number): string {
 }
 
 export const clock = (iso: string): string => new Date(iso).toLocaleTimeString();
+
+/** What stands on the charger: the EVSE's number, and the connector's where an EVSE has several. */
+export function nameAmong(all: readonly Place[], { evseId, connectorId }: Place): string {
+  const alone = all.filter((one) => one.evseId === evseId).length < 2;
+  return alone ? `${evseId}` : `${evseId}/${connectorId}`;
+}

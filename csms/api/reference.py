@@ -36,15 +36,19 @@ nav a { margin-right: 1rem; white-space: nowrap; }
 code, pre { font: .88em/1.5 ui-monospace, monospace; }
 details { margin: .5rem 0; border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
 summary {
-  display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: baseline; padding: .6rem 1rem; cursor: pointer;
+  display: grid; grid-template-columns: 4.5em minmax(0, 1fr); gap: 0 1rem; align-items: baseline;
+  padding: .6rem 1rem; cursor: pointer;
 }
 summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 10px; }
-summary code:first-child { font-weight: 700; color: var(--accent); width: 4.5em; }
-summary span { color: var(--soft); margin-left: auto; }
+summary code { overflow-wrap: anywhere; }
+summary code:first-child { font-weight: 700; color: var(--accent); }
+summary code:only-child { grid-column: 1 / -1; }
+summary span { grid-column: 2; color: var(--soft); }
 .more { padding: 0 1rem 1rem; border-top: 1px solid var(--line); overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-td { padding: .25rem 1rem .25rem 0; border-top: 1px solid var(--line); vertical-align: top; }
+td { padding: .25rem 1rem .25rem 0; overflow-wrap: break-word; border-top: 1px solid var(--line); vertical-align: top; }
 tr:first-child td { border-top: 0; }
+@media (max-width: 32rem) { summary { grid-template-columns: minmax(0, 1fr); } summary span { grid-column: 1; } }
 td:last-child { color: var(--soft); }
 """
 
@@ -59,6 +63,7 @@ _PAGE = """\
 <link rel="stylesheet" href="{style}">
 </head>
 <body><main>
+<p><a href="/">csms</a></p>
 <h1>HTTP interface</h1>
 <p>{about} The same for programs: <a href="{document}">OpenAPI document</a>.</p>
 <nav>{contents}</nav>

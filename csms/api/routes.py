@@ -14,6 +14,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from csms.api import health, openapi, pages, reference
 from csms.api.access import Access, Throttled
+from csms.api.application import Application
 from csms.api.console import Console
 from csms.api.health import Readiness
 from csms.api.operations import add_operations
@@ -30,7 +31,7 @@ _log = Logger(namespace="csms.api")
 
 def build_app(services: Services, *, console: Console, readiness: Readiness) -> Klein:
     """All routes of a gateway's site."""
-    app = Klein()
+    app = Application()
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     health.add_routes(app, readiness)
@@ -43,7 +44,7 @@ def build_app(services: Services, *, console: Console, readiness: Readiness) -> 
 
 def _add_sign_in(app: Klein, access: Access) -> None:
     @app.route(pages.STYLE_PATH, methods=["GET"])
-    def style(request: HttpRequest) -> bytes:
+    def sign_in_style(request: HttpRequest) -> bytes:
         request.setHeader("Content-Type", "text/css; charset=utf-8")
         request.setHeader("Cache-Control", "max-age=3600")
         return pages.STYLE.encode()
@@ -124,7 +125,7 @@ def _add_reference(app: Klein) -> None:
         return html(request, HTTPStatus.OK, page)
 
     @app.route(reference.STYLE_PATH, methods=["GET"])
-    def style(request: HttpRequest) -> bytes:
+    def reference_style(request: HttpRequest) -> bytes:
         request.setHeader("Content-Type", "text/css; charset=utf-8")
         request.setHeader("Cache-Control", "private, max-age=3600")
         return reference.STYLE.encode()

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IReactorTCP, IReactorTime
 from twisted.internet.task import LoopingCall
@@ -15,6 +14,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from csms.api.access import Access
+from csms.api.application import Application
 from csms.api.command_waits import CommandWaits, Happenings
 from csms.api.console import BUILT_CONSOLE, Console
 from csms.api.health import Readiness, add_routes
@@ -148,7 +148,7 @@ class HealthService:
     """Only /health and /metrics, for a process without browsers. Meant for loopback: nobody signs in."""
 
     def __init__(self, port: int, *, readiness: Readiness, reactor: IReactor, listen: str = "127.0.0.1") -> None:
-        app = Klein()
+        app = Application()
         add_routes(app, readiness)
         self._listener = HttpListener(app.resource(), listen=listen, port=port, reactor=reactor)
 

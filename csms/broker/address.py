@@ -1,4 +1,4 @@
-"""Where an AMQP broker is: a URL taken apart, and the endpoint that leads there."""
+"""Where an AMQP broker is: a URL taken apart, and the endpoint that leads to each of its nodes."""
 
 from __future__ import annotations
 
@@ -33,6 +33,28 @@ class Address:
     def place(self) -> str:
         """Host, port and vhost, for a person."""
         return f"{self.host}:{self.port}/{self.vhost.lstrip('/')}"
+
+
+def parse_addresses(
+    url: str, *, password: str = "", ca_file: str = "", heartbeat_s: int = 10, connection_name: str = "csms"
+) -> tuple[Address, ...]:
+    """Take a URL apart that may name several nodes of a cluster: ``amqp://user:password@host:port,host:port/vhost``.
+
+    One address for each; user, password and vhost are the same on all. Raises ValueError with the reason.
+    """
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    return tuple(
+        parse_address(
+            f"{scheme}{mark}{user}{at}{host.strip()}{slash}{path}",
+            password=password,
+            ca_file=ca_file,
+            heartbeat_s=heartbeat_s,
+            connection_name=connection_name,
+        )
+        for host in hosts.split(",")
+    )
 
 
 def parse_address(

@@ -5,7 +5,7 @@ An alarm makes RabbitMQ stop reading from connections that publish: acks must no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -24,23 +24,31 @@ from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 _log = Logger(namespace="csms.broker")
 
 STOP_TIMEOUT_S = 10.0
+_NOT_FOUND = "404"
 
 
 class AmqpBroker:
     """RabbitMQ (see :class:`csms.ports.Broker`)."""
 
     def __init__(
-        self, publish_to: Address, consume_from: Address, connect: Connect, topology: Topology, clock: IReactorTime
+        self,
+        publish_to: Sequence[Address],
+        consume_from: Sequence[Address],
+        connect: Connect,
+        topology: Topology,
+        clock: IReactorTime,
     ) -> None:
         self._topology = topology
         self._clock = clock
-        self._publisher = Publisher(clock)
+        self._publisher = Publisher(clock, self._publisher_stalls)
         self._publish_line = Line(
             "publish", publish_to, connect, self._prepare_publish, self._publisher.detach, self._changed, clock
         )
         self._consume_line = Line(
             "consume", consume_from, connect, self._prepare_consume, self._release_consumers, self._changed, clock
         )
+        self._is_cluster = len(publish_to) > 1
+        self._declared = False
         self._control: Channel | None = None
         self._subscriptions: list[Subscription] = []
         self._private_queues: dict[str, None] = {}
@@ -154,9 +162,16 @@ class AmqpBroker:
 
     async def _prepare_publish(self, connection: Connection) -> None:
         channel = await connection.open_channel(self._publisher)
-        self._declare(channel)
+        if self._is_cluster and self._declared:
+            # While one of its nodes hangs, a cluster takes messages, but for up to a minute no declarations.
+            again = await connection.open_channel(None)
+            self._declare(again)
+            again.sync().addCallback(lambda _: again.close())
+        else:
+            self._declare(channel)
         channel.select_confirms()
         await channel.sync()
+        self._declared = True
         self._publisher.attach(channel)
 
     async def _prepare_consume(self, connection: Connection) -> None:
@@ -224,7 +239,10 @@ class AmqpBroker:
 
         refusal, channel = await self._attempt(connection, None, declare)
         channel.close()
-        if refusal:
+        if refusal.startswith(_NOT_FOUND):
+            # It is there, and its node is not yet: it will be read when it is.
+            _log.warn("the stream has to wait: {refusal}", refusal=refusal)
+        elif refusal:
             _log.error("going on without the stream: {refusal}", refusal=refusal)
 
     async def _attempt(
@@ -284,6 +302,10 @@ class AmqpBroker:
         self._control = None
         for subscription in self._subscriptions:
             subscription.detach()
+
+    def _publisher_stalls(self) -> None:
+        # Heartbeats may go on: a node that has lost its cluster still speaks.
+        self._publish_line.drop("it does not confirm")
 
     def _controlled(self) -> Channel:
         if self._control is None or not self._consume_line.is_up:

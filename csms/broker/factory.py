@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from random import randrange
 from typing import Any
 
-from csms.broker.address import parse_address
+from csms.broker.address import Address, parse_addresses
 from csms.broker.amqp import AmqpBroker
 from csms.broker.memory import MemoryBroker, StoreDeadLetter
 from csms.broker.wire import Connect
@@ -44,14 +45,21 @@ def open_broker(
         return MemoryBroker(
             topology(shards), clock=reactor, consumed_queues=consumed_queues, store_dead_letter=store_dead_letter
         )
-    address = parse_address(url, password=password, ca_file=ca_file, heartbeat_s=heartbeat_s, connection_name=name)
+    addresses = parse_addresses(url, password=password, ca_file=ca_file, heartbeat_s=heartbeat_s)
     return AmqpBroker(
-        dataclasses.replace(address, connection_name=f"{name} publish"),
-        dataclasses.replace(address, connection_name=f"{name} consume"),
+        _in_turn(addresses, f"{name} publish"),
+        _in_turn(addresses, f"{name} consume"),
         _connector(amqp_client, reactor),
         topology(shards),
         reactor,
     )
+
+
+def _in_turn(addresses: Sequence[Address], connection_name: str) -> list[Address]:
+    """All nodes, beginning with one by chance, so that many processes spread over a cluster."""
+    first = randrange(len(addresses))
+    turn = (*addresses[first:], *addresses[:first])
+    return [dataclasses.replace(address, connection_name=connection_name) for address in turn]
 
 
 def _connector(amqp_client: str, reactor: Any) -> Connect:

@@ -1,12 +1,12 @@
-"""One connection to the broker that is kept up: connect, prepare, wait for its loss, pause, again."""
+"""One connection to the broker that is kept up: connect, prepare, wait for its loss, pause, again at the next node."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -20,6 +20,8 @@ T = TypeVar("T")
 _log = Logger(namespace="csms.broker")
 
 CONNECT_TIMEOUT_S = 10.0
+IMPATIENT_CONNECT_TIMEOUT_S = 3.0
+"""For a node that is not the only one, in the first round: one that hangs shall not use up the publishers' deadline."""
 PREPARE_TIMEOUT_S = 30.0
 CALL_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
@@ -50,6 +52,7 @@ class Line:
 
     ``prepare`` makes a new one fit for use, ``release`` lets go of one that is gone (twice does no harm).
 
+    ``addresses`` are nodes that can each serve it; the next one has its turn at every try.
     The back-off resets only after ``prepare``: a broker that accepts and drops is not up.
     Whatever goes wrong on a connection, the whole connection is dropped and made anew: one way to recover.
     """
@@ -57,7 +60,7 @@ class Line:
     def __init__(
         self,
         purpose: str,
-        address: Address,
+        addresses: Sequence[Address],
         connect: Connect,
         prepare: Callable[[Connection], Awaitable[None]],
         release: Callable[[], None],
@@ -68,7 +71,9 @@ class Line:
         self.is_up = False
         self.reason = "not started"
         self.blocked_reason = ""
-        self._address = address
+        self._addresses = addresses
+        self._turn = 0
+        self._failures = 0
         self._connect = connect
         self._prepare = prepare
         self._release = release
@@ -134,6 +139,11 @@ class Line:
 
     # --- the loop ----------------------------------------------------------------------------------------------
 
+    @property
+    def _address(self) -> Address:
+        """Whose turn it is."""
+        return self._addresses[self._turn % len(self._addresses)]
+
     async def _run(self) -> None:
         while True:
             try:
@@ -147,6 +157,8 @@ class Line:
                 self._set_down(f"fault: {error!r}")
             if self._stopping:
                 return
+            self._turn += 1
+            self._failures += 1
             pause_s = self._backoff.next_s()
             _log.warn(
                 "broker, {purpose}: {reason}; next try in {pause_s:.1f} s",
@@ -159,12 +171,16 @@ class Line:
 
     async def _live(self) -> None:
         """One connection from its beginning to its end."""
-        self._connection = await self._answer(self._connect(self._address, self), CONNECT_TIMEOUT_S)
+        is_first_round = self._failures < len(self._addresses) and len(self._addresses) > 1
+        self._connection = await self._answer(
+            self._connect(self._address, self), IMPATIENT_CONNECT_TIMEOUT_S if is_first_round else CONNECT_TIMEOUT_S
+        )
         connection = self._connection
         try:
             await self._answer(Deferred.fromCoroutine(self._prepared(connection)), PREPARE_TIMEOUT_S)
             self._check(connection)
             self._backoff.reset()
+            self._failures = 0
             self.is_up, self.reason = True, ""
             _log.info("broker, {purpose}: connected to {place}", purpose=self.purpose, place=self._address.place)
             self._on_change()
@@ -192,6 +208,10 @@ class Line:
             raise BrokerError(reason) from error
         except CancelledError as error:
             raise BrokerError(self.reason) from error
+        except FirstError as error:  # of several that were asked for together
+            if error.subFailure.check(CancelledError):
+                raise BrokerError(self.reason) from error
+            raise
         finally:
             self._waiting.discard(deferred)
 

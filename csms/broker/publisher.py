@@ -7,6 +7,7 @@ library's bookkeeping is trusted to say which message a basic.return belongs to.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -19,6 +20,19 @@ WINDOW = 2000
 MAX_MESSAGES = 50_000
 MAX_BYTES = 256 * 1024 * 1024
 SWEEP_S = 0.1
+STALLED_SWEEPS = 60
+"""A channel that confirms nothing for 6 s is given up: a new one has the rest of the usual deadline of 8 s. In sweeps,
+because those that a process missed while it was stopped do not count.
+"""
+REFUSALS = 3
+"""So is a channel that refuses one message so often, once a sweep: RabbitMQ 3.10 lets a channel that is opened in the
+second after the death of a queue's leader believe in the dead one for good, while the next channel works.
+"""
+CALM_SWEEPS = 100
+MOST_SWEEPS = 600
+"""Each time in a row, a channel gets twice as long, up to a minute: what is sent again over and over would keep a
+broker that is slow from ever coming to an end.
+"""
 
 Key = tuple[str, str, str, int]
 """Exchange, routing key, message id, and a number that tells twins apart which are on their way together."""
@@ -27,7 +41,7 @@ Key = tuple[str, str, str, int]
 class Outgoing:
     """A message that somebody waits for."""
 
-    __slots__ = ("deadline", "deferred", "key", "mandatory", "message", "returned")
+    __slots__ = ("deadline", "deferred", "key", "mandatory", "message", "refusals", "returned")
 
     def __init__(self, key: Key, message: Message, mandatory: bool, deadline: float) -> None:
         self.key = key
@@ -35,6 +49,8 @@ class Outgoing:
         self.mandatory = mandatory
         self.deadline = deadline
         self.returned = False
+        self.refusals = 0
+        """On the channel of now."""
         self.deferred: Deferred[None] | None = Deferred()
 
 
@@ -42,10 +58,16 @@ class Publisher:
     """Sends messages in the order of the calls and settles each by confirm, return or deadline.
 
     Without a channel, or while blocked, messages wait; a new channel gets all that is unconfirmed, in order.
+    ``on_stall`` is called when the channel should be replaced, because it settles nothing of what is on the wire.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, on_stall: Callable[[], None]) -> None:
         self._clock = clock
+        self._on_stall = on_stall
+        self._silence = 0
+        self._calm = 0
+        """Sweeps without a refusal."""
+        self._patience = {"silence": 1, "refusals": 1}
         self._channel: Channel | None = None
         self._blocked = False
         self._outgoing: dict[Key, Outgoing] = {}
@@ -97,9 +119,11 @@ class Publisher:
         self._next_tag = self._oldest_tag = 1
         self._on_wire.clear()
         self._refused.clear()
+        self._silence = 0
         self._unsent = deque(self._outgoing.values())
         for outgoing in self._unsent:
             outgoing.returned = False
+            outgoing.refusals = 0
         self._pump()
 
     def detach(self) -> None:
@@ -108,12 +132,16 @@ class Publisher:
 
     def set_blocked(self, blocked: bool) -> None:
         """Hold messages back while the broker has an alarm."""
+        if blocked is not self._blocked:
+            self._silence = 0
         self._blocked = blocked
         if not blocked:
             self._pump()
 
     def confirmed(self, tag: int, *, multiple: bool) -> None:
         """The broker has this publish (``multiple``: and all before) safe."""
+        self._silence = 0
+        self._patience["silence"] = 1
         for outgoing in self._off_wire(tag, multiple):
             if outgoing.returned:
                 self._settle(outgoing, Unroutable(f"no queue takes {outgoing.key[0]} {outgoing.key[1]}"))
@@ -123,7 +151,10 @@ class Publisher:
 
     def refused(self, tag: int, *, multiple: bool) -> None:
         """The broker did not take this publish: try again a little later."""
-        self._refused.extend(outgoing for outgoing in self._off_wire(tag, multiple) if outgoing.deferred)
+        for outgoing in self._off_wire(tag, multiple):
+            outgoing.refusals += 1
+            if outgoing.deferred:
+                self._refused.append(outgoing)
 
     def returned(self, exchange: str, routing_key: str, message_id: str) -> None:
         """No queue took this one; the confirm that follows only says that it is settled."""
@@ -214,3 +245,19 @@ class Publisher:
             # The limits count living messages only, so the dead may not stay until a channel comes.
             self._unsent = deque(outgoing for outgoing in self._unsent if outgoing.deferred is not None)
         self._pump()
+        if self._channel is not None and self._on_wire and not self._blocked:
+            self._silence += 1
+            self._judge("silence", self._silence, STALLED_SWEEPS)
+        self._calm = 0 if refused else self._calm + 1
+        if self._calm > CALM_SWEEPS:
+            self._patience["refusals"] = 1
+        if self._channel is not None:
+            most = max((outgoing.refusals for outgoing in refused if outgoing.deferred), default=0)
+            self._judge("refusals", most, REFUSALS)
+
+    def _judge(self, kind: str, count: int, limit: int) -> None:
+        """Give the channel up if this is too much."""
+        patience = self._patience[kind]
+        if count > limit * patience:
+            self._patience[kind] = min(MOST_SWEEPS // limit, 2 * patience)
+            self._on_stall()

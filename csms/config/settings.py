@@ -136,6 +136,11 @@ class GatewaySettings:
     heartbeat_interval_s: int = setting(300, "interval told to chargers in BootNotification's answer", minimum=1)
     publish_deadline_s: float = setting(8.0, "how long a message may wait for the broker's confirm", minimum=0.1)
     answer_deadline_s: float = setting(8.0, "how long a charger may wait for a worker's decision", minimum=0.1)
+    drain_s: float = setting(
+        30.0,
+        "how long a stop may take to send the chargers away, little by little, to other gateways; 0: all at once",
+        minimum=0,
+    )
     ping_interval_s: float = setting(30.0, "WebSocket ping to silent chargers; 0: none", minimum=0)
     ping_timeout_s: float = setting(20.0, "a charger that does not answer a ping for this long is gone", minimum=1)
     handshake_timeout_s: float = setting(10.0, "a connection that is not open by then is cut", minimum=1)
@@ -205,7 +210,21 @@ class WorkerSettings:
     http_port: int = setting(
         0, "port on loopback for /health and /metrics of a worker process; 0: none", minimum=0, maximum=MAX_PORT
     )
-    retention_days: int = setting(400, "message log and meter values older than this are dropped; 0: never", minimum=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """[retention]: how many days things are kept; 0: for ever."""
+
+    meter_values_days: int = setting(400, "meter values", minimum=0)
+    message_log_days: int = setting(400, "every message of the chargers, as it came", minimum=0)
+    records_days: int = setting(
+        400,
+        "commands, transaction events, unknown tokens, deviations; ended reservations, jobs, certificate requests",
+        minimum=0,
+    )
+    audit_days: int = setting(1100, "who changed what through the console, REST and csms-admin", minimum=0)
+    security_events_days: int = setting(1100, "security events of chargers and of the gateways", minimum=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +233,7 @@ class BrokerSettings:
 
     url: str = setting(
         "memory:",
-        "memory: (in this process), amqp://user@host/vhost or amqps://...",
+        "memory: (in this process), amqp://user@host,host/vhost (all nodes of a cluster) or amqps://...",
         schemes=("memory:", "amqp://", "amqps://"),
     )
     password: str = setting("", "the broker's password, if not in the URL", secret=True)
@@ -294,6 +313,7 @@ class Settings:
     certificates: CertificateSettings = CertificateSettings()
     http: HttpSettings = HttpSettings()
     worker: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()

@@ -191,12 +191,16 @@ class OutboxRow:
 class Outbox(Protocol):
     """Notifications and commands written in the transaction that caused them, published after it."""
 
-    def add(self, notifications: Iterable[Notification]) -> Sequence[OutboxRow]:
-        """Store these; their rows, in order, with ids."""
+    def add(self, notifications: Iterable[Notification], *, shard: int | None = None) -> Sequence[OutboxRow]:
+        """Store these; their rows, in order, with ids. ``shard``: whose worker tells them, None: anybody."""
         ...
 
-    def route(self, commands: Iterable[Command]) -> Sequence[OutboxRow]:
-        """Store that these are to be put on their way; their rows, in order, with ids."""
+    def route(self, commands: Iterable[Command], *, shard: int | None = None) -> Sequence[OutboxRow]:
+        """Store that these are to be put on their way; their rows, in order, with ids. ``shard``: as in ``add``."""
+        ...
+
+    def of_shard(self, shard: int, *, after: int, limit: int) -> Sequence[OutboxRow]:
+        """Rows of a shard with ids above ``after``, oldest first: for whoever holds it now, however fresh they are."""
         ...
 
     def waiting(self, *, older_than: datetime, limit: int) -> Sequence[OutboxRow]:

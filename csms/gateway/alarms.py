@@ -5,6 +5,8 @@ The event is kept beside those that chargers tell themselves, and goes to browse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.logger import Logger
 
 from csms import metrics
@@ -12,8 +14,9 @@ from csms.coroutines import spawn
 from csms.domain.device_records import SecurityEvent
 from csms.domain.identifiers import new_id
 from csms.domain.messages import Notification, NotificationType
-from csms.domain.repositories import UnitOfWork
+from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.gateway.clock import Clock, utc
+from csms.gateway.liveness import Publish
 from csms.ports import Database, DatabaseError
 
 MAX_WAITING = 32
@@ -25,8 +28,9 @@ _log = Logger(namespace="csms.gateway")
 class Alarms:
     """Security events of the gateway's own; those of chargers come as their messages."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, publish: Publish) -> None:
         self._database = database
+        self._publish = publish
         self._clock = clock
         self._waiting = 0
 
@@ -62,13 +66,13 @@ class Alarms:
             },
         )
 
-        def work(uow: UnitOfWork) -> None:
+        def work(uow: UnitOfWork) -> Sequence[OutboxRow]:
             uow.devices.security_events.append(event)
-            uow.outbox.add([notification])
+            return uow.outbox.add([notification])
 
         self._waiting += 1
         try:
-            await self._database.transact(work, name="security event")
+            self._publish(await self._database.transact(work, name="security event"))
         except DatabaseError as error:
             _log.warn("a security event is in the log only: {error}", error=str(error))
         finally:

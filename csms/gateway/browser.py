@@ -24,6 +24,7 @@ from csms.config.settings import HttpSettings
 from csms.gateway import browser_frames as frames
 from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
 from csms.gateway.events import EventRing
+from csms.gateway.socket import GOING_AWAY, POLICY_VIOLATION
 
 HOLD_S = 1.0
 """A new browser gets nothing for this long, unless it resumes: what it missed shall come before what is new."""
@@ -33,8 +34,6 @@ MAX_UNREAD_ANSWERS = 32
 PING_INTERVAL_S = 30
 PING_TIMEOUT_S = 20
 CLOSE_TIMEOUT_S = 2
-GOING_AWAY = 1001
-POLICY_VIOLATION = 1008
 SIGNED_OUT = 4401
 
 _log = Logger(namespace="csms.gateway")

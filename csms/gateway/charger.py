@@ -31,11 +31,11 @@ from csms.gateway.admission import Identity, Refusal
 from csms.gateway.channel import Channel
 from csms.gateway.clock import Clock
 from csms.gateway.handshake import device_id_of
-from csms.gateway.relay import INTERNAL_ERROR, Relay
+from csms.gateway.relay import Relay
+from csms.gateway.socket import INTERNAL_ERROR, PROTOCOL_ERROR
 from csms.gateway.tls import client_certificate, failure_reason
 from csms.ocpp.versions import Version, choose_version
 
-PROTOCOL_ERROR = 1002
 MAX_HEADER_BYTES = 16 * 1024
 
 _HEADER_END = b"\r\n\r\n"

@@ -52,6 +52,10 @@ class Holder(Protocol):
         """Send a text frame."""
         ...
 
+    def rested(self) -> None:
+        """No command is under way any more."""
+        ...
+
 
 class CommandLine:
     """The commands that wait for one connection: one at a time, by priority, then in the order of their arrival."""
@@ -64,13 +68,15 @@ class CommandLine:
         self._waiting: list[tuple[int, int, CommandOrder]] = []
         self._ids: set[str] = set()
         self._arrived = 0
-        self._working = False
+        self.working = False
+        """A command is on its way to the charger or waits for the charger's answer."""
+        self._finishing = False
         self._ended = False
         self._answer: Deferred[Outcome] | None = None
 
     def add(self, order: CommandOrder) -> None:
         """An order came, maybe not for the first time."""
-        if self._ended or self._desk.stopping or order.command_id in self._ids:
+        if self._over or order.command_id in self._ids:
             return
         if len(self._waiting) >= MAX_OPEN:
             why = f"{MAX_OPEN} commands wait for this charger already"
@@ -79,8 +85,8 @@ class CommandLine:
         self._ids.add(order.command_id)
         self._arrived += 1
         heappush(self._waiting, (order.priority, self._arrived, order))
-        if not self._working:
-            self._working = True
+        if not self.working:
+            self.working = True
             spawn(self._work(), "commands")
 
     def heed(self, event: Outcome) -> None:
@@ -96,11 +102,21 @@ class CommandLine:
             if isinstance(event, CallTimedOut):
                 self.heed(event)
 
+    def finish(self) -> None:
+        """The connection is about to end: only what is written may be answered, what waits goes to the next one."""
+        self._finishing = True
+        self._waiting.clear()
+
     def end(self) -> None:
         """The connection is over: what waits here finds its way to the next one."""
         self._ended = True
         self._waiting.clear()
         self._ids.clear()
+
+    @property
+    def _over(self) -> bool:
+        """Nothing is to be written any more."""
+        return self._ended or self._finishing or self._desk.stopping
 
     async def _work(self) -> None:
         try:
@@ -112,7 +128,8 @@ class CommandLine:
                     _log.failure("command {id} failed", id=order.command_id, charger=order.device_id)
                 self._ids.discard(order.command_id)
         finally:
-            self._working = False
+            self.working = False
+            self._holder.rested()
 
     async def _perform(self, order: CommandOrder) -> None:
         if not await self._desk.claim(order):
@@ -126,7 +143,7 @@ class CommandLine:
             _log.warn("command {id} is not sent: {error}", id=order.command_id, error=str(error))
             await self._desk.give_back(order)
             return
-        if self._ended or self._desk.stopping:
+        if self._over:
             await self._desk.give_back(order)
             return
         try:

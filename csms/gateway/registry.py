@@ -7,6 +7,7 @@ itself, so that the close of an old socket never harms its successor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -16,6 +17,7 @@ from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.messages import CommandOrder, Takeover, encode
 from csms.gateway.clock import Clock, utc
+from csms.gateway.draining import Leaver
 from csms.ports import Broker, BrokerError, Message
 
 TAKEOVER = "takeover"
@@ -26,7 +28,7 @@ YOUNG_S = 60.0
 _log = Logger(namespace="csms.gateway")
 
 
-class Held(Protocol):
+class Held(Leaver, Protocol):
     """A connection, as far as the registry needs to know it."""
 
     device_id: str
@@ -58,6 +60,10 @@ class Registry:
 
     def __contains__(self, device_id: str) -> bool:
         return device_id in self._holders
+
+    def holders(self) -> Sequence[Held]:
+        """All connections."""
+        return tuple(self._holders.values())
 
     def add(self, connection: Held) -> None:
         """``connection`` has authenticated and is the newest: it holds its charger from now on."""

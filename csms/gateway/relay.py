@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.logger import Logger
 
@@ -31,6 +31,7 @@ from csms.gateway.admission import Identity
 from csms.gateway.clock import utc
 from csms.gateway.commands import CommandLine
 from csms.gateway.outlet import Outlet
+from csms.gateway.socket import INTERNAL_ERROR, POLICY_VIOLATION, TRY_AGAIN_LATER, Socket
 from csms.gateway.upstream import Upstream
 from csms.ocpp.connection import Connection
 from csms.ocpp.errors import ErrorCode
@@ -52,12 +53,6 @@ from csms.ocpp.registration import Registration
 from csms.ocpp.versions import Version
 from csms.ports import BrokerError
 
-GOING_AWAY = 1001
-POLICY_VIOLATION = 1008
-INTERNAL_ERROR = 1011
-TRY_AGAIN_LATER = 1013
-"""WebSocket close codes: RFC 6455 section 7.4, and IANA's registry for the last."""
-
 SEEN_INTERVAL_S = 60.0
 """A charger that only sends heartbeats is told of this often, so that it counts as seen."""
 _UNKNOWN = "unknown"
@@ -68,28 +63,16 @@ _answer_seconds = functools.cache(metrics.ANSWER_SECONDS.labels)
 _log = Logger(namespace="csms.gateway")
 
 
-class Socket(Protocol):
-    """The charger's WebSocket. Nothing here raises, whatever state it is in."""
-
-    def send_text(self, text: str) -> None: ...
-
-    def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake."""
-        ...
-
-    def hold(self, full: bool) -> None:
-        """Stop reading, or go on: as much as may wait is waiting."""
-        ...
-
-
 class Relay:
     """One charger's connection, from the open WebSocket to its end."""
 
     __slots__ = (
+        "_answering",
         "_awaited",
         "_commands",
         "_ended",
         "_full",
+        "_leave_with",
         "_ocpp",
         "_outlet",
         "_socket",
@@ -108,6 +91,10 @@ class Relay:
         self._socket = socket
         self._awaited = ""
         """Id of the message whose decision is awaited."""
+        self._answering = False
+        """A CALL of the charger's is under way."""
+        self._leave_with: tuple[int, str] | None = None
+        """The close code and reason, once it is decided that the connection is to end."""
         self._full = False
         self._ended = False
         self._commands: CommandLine | None = None
@@ -184,9 +171,32 @@ class Relay:
             self.ended(code, reason)
             self._socket.close(code, reason)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the charger is on its way to another gateway."""
+        return self._ended or self._leave_with is not None
+
+    @property
+    def commanded(self) -> bool:
+        """Whether a command is on its way to the charger or waits for the charger's answer."""
+        return self._commands is not None and self._commands.working
+
+    def leave(self, code: int, reason: str) -> None:
+        """End the connection as soon as nothing is under way. What the charger sends from now on stays with it."""
+        if not self.leaving:
+            self._leave_with = (code, reason)
+            if self._commands is not None:
+                self._commands.finish()
+            self.rested()
+
+    def rested(self) -> None:
+        """Something that was under way is done."""
+        if self._leave_with is not None and not self._answering and not self.commanded:
+            self.close(*self._leave_with)
+
     def command(self, order: CommandOrder) -> None:
-        """Send a command to the charger when it is its turn."""
-        if self._ended:
+        """Send a command to the charger when it is its turn; one that comes too late finds the next connection."""
+        if self.leaving:
             return
         if self._commands is None:
             self._commands = CommandLine(self._upstream.desk, self, self._ocpp, self._outlet)
@@ -259,11 +269,12 @@ class Relay:
 
     def _call(self, call: CallReceived) -> Sequence[Event]:
         """Begin to deal with the CALL that was handed out; the events of an answer given at once."""
-        if self._upstream.stopping or self._ended:
+        if self._upstream.stopping or self.leaving:
             return ()
         who = answered_by(self._ocpp.version.value, call.action, call.payload)
         if who is AnsweredBy.GATEWAY_MEMORY:
             return self._answer_from_memory(call)
+        self._answering = True
         spawn(self._relay(call, decided=who is AnsweredBy.WORKER), "relay")
         return ()
 
@@ -303,7 +314,13 @@ class Relay:
         answer = self._gateway_answer(call)
         _answer_seconds("gateway").observe(upstream.clock.seconds() - began)
         _messages(call.action, "answered").inc()
-        self._heed(self._ocpp.answer(call.unique_id, answer))
+        self._answered(self._ocpp.answer(call.unique_id, answer))
+
+    def _answered(self, events: Sequence[Event]) -> None:
+        """A CALL has its answer; ``events`` send it, and hand out the next."""
+        self._answering = False
+        self._heed(events)
+        self.rested()
 
     def _decided(self, call: CallReceived, reply: Reply | None, began: float) -> None:
         """A worker has decided about ``call``; None: it did not in time."""
@@ -319,7 +336,7 @@ class Relay:
             else:
                 code = ErrorCode.__members__.get(reply.error_code, ErrorCode.GENERIC_ERROR)
                 events = self._ocpp.answer_error(call.unique_id, code, reply.error_description)
-            self._heed(events)
+            self._answered(events)
         except Exception:
             self._failed(call)
 

@@ -8,8 +8,9 @@ BLOCKED    are not read and new ones get 503; what is under way has its deadline
 DOWN       are read (a short outage goes unnoticed), new ones get 503; after the deadline all are closed (1013)
 =========  ===========================================================================================
 
-Start and stop keep to an order. Nobody is let in before this gateway's queue is there; a stop first ends
-the listening and the reading, then waits for what is under way, then closes (1001) and tells so.
+Start and stop keep to an order. Nobody is let in before this gateway's queue is there. A stop first refuses new
+chargers (503) and sends those that are here away little by little (see ``draining``); then it ends the listening and
+the reading, waits for what is under way, closes whoever is left (1001) and tells so.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from csms.config.settings import GatewaySettings
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.messages import COMMAND, BadMessage, CommandOrder, Reply, Takeover, decode
+from csms.domain.repositories import OutboxRow
 from csms.gateway.admission import Admission, Identity, Refusal
 from csms.gateway.alarms import Alarms
 from csms.gateway.channel import Channel
@@ -34,12 +36,14 @@ from csms.gateway.charger_factory import CLOSE_TIMEOUT_S
 from csms.gateway.clock import pause
 from csms.gateway.command_desk import Desk
 from csms.gateway.directory import Directory
+from csms.gateway.draining import drain
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.listening import Listening
-from csms.gateway.liveness import BEAT_S, Liveness
+from csms.gateway.liveness import BEAT_S, Liveness, Publish
 from csms.gateway.quirk_file import load_quirks
 from csms.gateway.registry import TAKEOVER, Registry
-from csms.gateway.relay import GOING_AWAY, TRY_AGAIN_LATER, Relay
+from csms.gateway.relay import Relay
+from csms.gateway.socket import GOING_AWAY, TRY_AGAIN_LATER
 from csms.gateway.upstream import Upstream
 from csms.ocpp import schemas
 from csms.ocpp.versions import Version
@@ -52,15 +56,20 @@ PREFETCH = 1000
 _PULSES = 8
 """How often within a ping interval (or time-out) silent chargers are looked for."""
 _POLL_S = 0.02
+STOPS = "the gateway stops"
 
 _log = Logger(namespace="csms.gateway")
+
+
+def _leave_to_a_sweep(_: Sequence[OutboxRow]) -> None:
+    """What is in the outbox comes out in the end."""
 
 
 class ChargerGateway:
     """Listens for chargers and relays their messages.
 
     ``shards`` is the installation's number of shards, ``operator`` the organisation that client certificates must name.
-    ``reactor`` is Twisted's: IReactorTime and IReactorTCP.
+    ``reactor`` is Twisted's: IReactorTime and IReactorTCP. ``publish`` brings out what the gateway itself has to tell.
     """
 
     def __init__(
@@ -72,12 +81,13 @@ class ChargerGateway:
         shards: int,
         reactor: Any,
         operator: str = "",
+        publish: Publish = _leave_to_a_sweep,
     ) -> None:
         self._settings = settings
         self._broker = broker
         self._reactor = reactor
         directory = Directory(database, reactor, with_certificates=settings.mtls_port > 0)
-        self._admission = Admission(settings, directory, Alarms(database, reactor), reactor, operator=operator)
+        self._admission = Admission(settings, directory, Alarms(database, reactor, publish), reactor, operator=operator)
         self.name = gateway_name(settings)
         self._queue = topology.gateway_queue(self.name)
         self._registry = Registry(broker, self._queue, reactor)
@@ -94,10 +104,11 @@ class ChargerGateway:
         )
         self.listening = Listening(settings, self, reactor, operator=operator)
         """The ports."""
-        self._liveness = Liveness(database, self.name, reactor)
+        self._liveness = Liveness(database, self.name, reactor, publish)
         self._protocols: set[ChargerProtocol] = set()
         """Open WebSockets, those that are closing included."""
         self._consumer: Consumer | None = None
+        self._stopping = False
         self._down_since: float | None = None
         self._pulsed_at = 0.0
         self._sweeping = _every(self._sweep, reactor)
@@ -119,7 +130,9 @@ class ChargerGateway:
     @property
     def ready_reason(self) -> str:
         """Why chargers are not let in, for a person; empty when they are."""
-        if not self.listening.open or self._upstream.stopping:
+        if self._stopping:
+            return STOPS
+        if not self.listening.open:
             return "not listening for chargers"
         if self._broker.state is not BrokerState.UP:
             return self._broker.reason or f"the broker is {self._broker.state.value}"
@@ -144,7 +157,9 @@ class ChargerGateway:
         self._beating.start(BEAT_S)
 
     async def stop(self) -> None:
-        """Finish what was taken, close all sockets with 1001, tell so. Bounded by the deadlines of the settings."""
+        """Send the chargers away, finish what was taken, tell so. Bounded by the deadlines of the settings."""
+        self._stopping = True
+        await self._drain()
         self._upstream.stopping = self._desk.stopping = True
         self._registry.binding = False
         await self.listening.stop()
@@ -154,7 +169,7 @@ class ChargerGateway:
             protocol.keep_back(Hold.STOPPING)
         settings = self._settings
         await self._until(lambda: self._upstream.idle, settings.publish_deadline_s + settings.answer_deadline_s)
-        self._close_all(GOING_AWAY, "the gateway stops")
+        self._close_all(GOING_AWAY, STOPS)
         await self._until(lambda: not self._sockets(), CLOSE_TIMEOUT_S + SWEEP_S)
         for protocol in self._sockets():
             protocol.fail()
@@ -166,6 +181,13 @@ class ChargerGateway:
             self._attaching.cancel()
         if self._consumer is not None:
             await self._consumer.cancel()
+
+    async def _drain(self) -> None:
+        within_s = self._settings.drain_s
+        if within_s and self.connections:
+            _log.info("sending {count} chargers away, within {within_s:g} s", count=self.connections, within_s=within_s)
+            holders = self._registry.holders
+            await drain(holders, within_s=within_s, clock=self._reactor, code=GOING_AWAY, reason=STOPS)
 
     # --- for the protocols (charger.Gate)
 

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from csms import metrics
+from csms.domain.retention import Retention
 from csms.ports import DatabaseUnavailable
 from csms.storage import maintenance, schema
 from csms.storage.bulk import bulk_for
@@ -32,6 +34,12 @@ MAX_CONFLICTS = 6
 """Tries of work that meets other transactions; each waits a little longer than the one before."""
 MAX_WAITING = 2000
 STOP_GRACE_S = 15.0
+REST = 3.0
+"""How much longer than it worked maintenance rests before it goes on."""
+REST_MAX_S = 1.0
+WATCH_S = 1.0
+SILENCE_GRACE_S = 5.0
+"""Beyond the statement timeout, for the server's own answer that it is over."""
 _SLOW_S = 2.0
 
 
@@ -44,6 +52,9 @@ class SqlDatabase:
         self._stop_grace_s = stop_grace_s
         self._bulk = bulk_for(engines.dialect)
         self._running = Running()
+        self._running.watch(engines.write)
+        self._watch = LoopingCall(self._give_up_silent)
+        self._watch.clock = reactor
         self._writers = WorkThreads(reactor, name="write", count=engines.writers, limit=MAX_WAITING)
         self._readers = WorkThreads(reactor, name="read", count=engines.readers, limit=MAX_WAITING)
         self._state = "not started"
@@ -56,6 +67,7 @@ class SqlDatabase:
         if self._state == "not started":
             self._writers.start()
             self._readers.start()
+            self._watch.start(WATCH_S)
             self._state = "starting"
         await self._writers.run(self._prepare)
         if self._state == "starting":
@@ -69,6 +81,8 @@ class SqlDatabase:
         done: Deferred[Any] = DeferredList([self._writers.stop(), self._readers.stop()])
         grace = self._reactor.callLater(self._stop_grace_s, self._reactor.callInThread, self._running.cancel)
         await done
+        if self._watch.running:
+            self._watch.stop()
         if grace.active():
             grace.cancel()
         self._engines.dispose()
@@ -81,13 +95,29 @@ class SqlDatabase:
         """Run ``work``, which changes nothing: see :meth:`csms.ports.Database.read`."""
         return await self._accept(self._readers, work, name, writable=False)
 
-    async def maintain(self, now: datetime, retention_days: int) -> None:
-        """Make room for what comes and drop what is too old: see :mod:`csms.storage.maintenance`."""
-        self._must_be_started()
-        for step in maintenance.steps(self._engines.dialect, now, retention_days):
-            # Each step is short, and others write in between.
-            while await self._writers.run(partial(self._tried, "maintenance", partial(self._in_transaction, step))):
-                pass
+    async def maintain(self, now: datetime, kept: Retention, *, enough: Callable[[], bool] = lambda: False) -> None:
+        """Make room for what comes and drop what is too old: see :mod:`csms.storage.maintenance`.
+
+        What cannot be done now, because somebody holds a lock, does not keep the rest from being done.
+        """
+        failure: DatabaseUnavailable | None = None
+        for step in maintenance.steps(self._engines.dialect, now, kept):
+            self._must_be_started()
+            try:
+                await self._repeat(step, enough)
+            except DatabaseUnavailable as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _repeat(self, step: maintenance.Step, enough: Callable[[], bool]) -> None:
+        """Run ``step`` as long as it finds something. Others write in between, and most of the time is theirs."""
+        more = True
+        while more and not enough():
+            began = time.monotonic()
+            more = await self._writers.run(partial(self._tried, "maintenance", partial(self._in_transaction, step)))
+            if more:
+                await deferLater(self._reactor, min(REST_MAX_S, REST * (time.monotonic() - began)))
 
     # --- in threads
 
@@ -95,7 +125,8 @@ class SqlDatabase:
         self._tried("schema upgrade", partial(self._in_transaction, schema.upgrade))
         make_room = partial(maintenance.make_room, now=datetime.now(UTC))
         try:
-            self._tried("partitions", partial(self._in_transaction, make_room))
+            while self._tried("partitions", partial(self._in_transaction, make_room)):
+                pass
         except DatabaseUnavailable as error:
             # Somebody holds a lock; rows go to the default partition until the next maintenance.
             _log.warn("no new partitions for now: {error}", error=error)
@@ -115,7 +146,7 @@ class SqlDatabase:
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Generator[Connection, None, None]:
-        with engine.begin() as connection, self._running.noted(connection):
+        with engine.connect() as connection, self._running.noted(connection), connection.begin():
             yield connection
 
     def _tried(self, name: str, once: Callable[[int], T]) -> T:
@@ -144,6 +175,11 @@ class SqlDatabase:
                     time.sleep(random.uniform(0.0, 0.005 * 2**conflicts))
 
     # --- in the reactor's thread
+
+    def _give_up_silent(self) -> None:
+        count = self._running.give_up(self._engines.silence_s + SILENCE_GRACE_S)
+        if count:
+            _log.warn("{count} connections to the database were cut: it does not answer", count=count)
 
     async def _accept(
         self, threads: WorkThreads, work: Callable[[SqlUnitOfWork], T], name: str, *, writable: bool

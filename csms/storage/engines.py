@@ -14,6 +14,8 @@ from csms.ports import DatabaseError
 
 BUSY_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5
+IDLE_TIMEOUT_S = 20
+"""A process that hangs within a transaction is cut off: others wait for what it has locked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Engines:
     read: Engine
     writers: int
     readers: int
+    silence_s: float
+    """How long the server may take for a statement."""
 
     def dispose(self) -> None:
         """Close what is idle, and what is in use once it is given back."""
@@ -61,6 +65,7 @@ def open_engines(url: URL, *, pool_size: int, statement_timeout_s: float) -> Eng
             read=_sqlite(url, pool_size=pool_size, read_only=True),
             writers=1,
             readers=pool_size,
+            silence_s=statement_timeout_s,
         )
     # Reads never queue behind writes: they have threads and connections of their own.
     readers = max(1, pool_size // 3)
@@ -72,17 +77,25 @@ def open_engines(url: URL, *, pool_size: int, statement_timeout_s: float) -> Eng
         read=engine.execution_options(isolation_level="AUTOCOMMIT"),
         writers=max(1, pool_size - readers),
         readers=readers,
+        silence_s=statement_timeout_s,
     )
 
 
 def _postgresql(url: URL, *, pool_size: int, statement_timeout_s: float) -> Engine:
-    options = f"-c timezone=UTC -c statement_timeout={round(statement_timeout_s * 1000)}"
+    settings = {
+        "timezone": "UTC",
+        "statement_timeout": round(statement_timeout_s * 1000),
+        "idle_in_transaction_session_timeout": IDLE_TIMEOUT_S * 1000,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return create_engine(
         url,
         pool_size=max(2, pool_size),
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
         hide_parameters=True,
+        # It would ask each new connection about a type that csms does not use.
+        use_native_hstore=False,
         connect_args={
             "options": options,
             "application_name": "csms",

@@ -28,8 +28,9 @@ class Trouble(Enum):
 
 # SQLSTATE, whole or its first characters (PostgreSQL manual, appendix A). A missing right, table or column is a matter
 # of the installation: it must stop the line rather than send every message to the dead letters.
-_CONFLICTS = ("40", "23505", "23503")
-_LOST = ("08", "57P01", "57P02", "57P05")
+# 23514: a row was on its way to the DEFAULT partition while the partition of its month was made. There are no CHECKs.
+_CONFLICTS = ("40", "23505", "23503", "23514")
+_LOST = ("08", "25P03", "25P04", "57P01", "57P02", "57P05")
 _UNAVAILABLE = ("53", "55P03", "57", "58", "25006", "42501", "42P01", "42703", "3F000", "XX001", "XX002")
 
 _SQLITE_CONFLICTS = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_FOREIGNKEY")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 
 from csms.domain.command_model import Command
 from csms.domain.commands import order_of
@@ -15,7 +16,8 @@ from csms.domain.topology import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, notificatio
 from csms.storage.sql import IGNORE, Sql
 from csms.storage.tables import outbox
 
-_COLUMNS = ("id", "exchange", "event_id", "routing_key", "body", "taken_at")
+_COLUMNS = ("id", "exchange", "event_id", "routing_key", "body", "taken_at", "shard")
+_rows = select(outbox.c.id, outbox.c.exchange, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
 
 
 class SqlOutbox:
@@ -23,32 +25,41 @@ class SqlOutbox:
 
     Rows belong to whoever wrote or took them last; ``taken_at`` says when, by the storage's own clock. What
     :meth:`waiting` gives out is taken again only when it has grown old anew, so two takers never publish the same.
+    Rows of a shard are told in their order, so whoever takes the shard takes them along, young as they are.
     """
 
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
-        self._new: list[OutboxRow] = []
+        self._new: list[tuple[int | None, OutboxRow]] = []
 
-    def add(self, notifications: Iterable[Notification]) -> Sequence[OutboxRow]:
+    def add(self, notifications: Iterable[Notification], *, shard: int | None = None) -> Sequence[OutboxRow]:
         return self._add(
+            shard,
             [
                 (EVENTS_EXCHANGE, one.event_id, notification_key(one.type), encode_notification(one))
                 for one in notifications
-            ]
+            ],
         )
 
-    def route(self, commands: Iterable[Command]) -> Sequence[OutboxRow]:
+    def route(self, commands: Iterable[Command], *, shard: int | None = None) -> Sequence[OutboxRow]:
         return self._add(
-            [(COMMANDS_EXCHANGE, one.command_id, one.device_id, encode(order_of(one))) for one in commands]
+            shard, [(COMMANDS_EXCHANGE, one.command_id, one.device_id, encode(order_of(one))) for one in commands]
         )
 
     def waiting(self, *, older_than: datetime, limit: int) -> Sequence[OutboxRow]:
+        stale = _rows.where(outbox.c.taken_at < older_than).order_by(outbox.c.id).limit(limit)
+        return self._taken(stale.with_for_update(skip_locked=True))
+
+    def of_shard(self, shard: int, *, after: int, limit: int) -> Sequence[OutboxRow]:
+        mine = _rows.where(outbox.c.shard == shard, outbox.c.id > after).order_by(outbox.c.id).limit(limit)
+        # None is skipped: who has locked one is a sweep, which would tell it too late.
+        return self._taken(mine.with_for_update())
+
+    def _taken(self, query: Select[Any]) -> Sequence[OutboxRow]:
         self.flush()
-        columns = (outbox.c.id, outbox.c.exchange, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
-        query = select(*columns).where(outbox.c.taken_at < older_than).order_by(outbox.c.id).limit(limit)
         found = [
             OutboxRow(id=row[0], exchange=row[1], event_id=row[2], routing_key=row[3], body=row[4].encode())
-            for row in self._sql.rows(query.with_for_update(skip_locked=True))
+            for row in self._sql.rows(query)
         ]
         if found:
             mine = self._sql.any_of(outbox.c.id, [row.id for row in found])
@@ -62,11 +73,14 @@ class SqlOutbox:
     def flush(self) -> None:
         """Write what was added."""
         now = datetime.now(UTC)
-        rows = [(row.id, row.exchange, row.event_id, row.routing_key, row.body.decode(), now) for row in self._new]
+        rows = [
+            (row.id, row.exchange, row.event_id, row.routing_key, row.body.decode(), now, shard)
+            for shard, row in self._new
+        ]
         self._new.clear()
         self._sql.insert(outbox, _COLUMNS, rows, IGNORE)
 
-    def _add(self, messages: Sequence[tuple[str, str, str, bytes]]) -> Sequence[OutboxRow]:
+    def _add(self, shard: int | None, messages: Sequence[tuple[str, str, str, bytes]]) -> Sequence[OutboxRow]:
         self._sql.want_ids(outbox, len(messages))
         rows = [
             OutboxRow(
@@ -74,5 +88,5 @@ class SqlOutbox:
             )
             for exchange, message_id, routing_key, body in messages
         ]
-        self._new.extend(rows)
+        self._new.extend((shard, row) for row in rows)
         return rows

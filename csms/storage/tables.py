@@ -285,6 +285,7 @@ outbox = Table(
     Column("exchange", Text, nullable=False, server_default="events_exchange"),
     *_texts("event_id", "routing_key", "body"),
     _time("taken_at"),
+    Column("shard", Integer, nullable=True),
     sqlite_autoincrement=True,
 )
 

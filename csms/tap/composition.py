@@ -25,22 +25,21 @@ from csms.broker.amqp import AmqpBroker
 from csms.broker.dead_letters import AmqpDeadLetters
 from csms.broker.memory import MemoryBroker
 from csms.config.loading import ConfigError
-from csms.config.settings import Settings, UnknownTokens
-from csms.domain import topology
-from csms.domain.handling import Policy
+from csms.config.settings import Settings
 from csms.domain.repositories import OutboxRow
 from csms.gateway.browser import Browsers, to_wire
 from csms.gateway.event_feed import EventFeed
 from csms.gateway.events import EventRing
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.service import ChargerGateway
-from csms.parts import make_broker, make_database, shard_count
+from csms.parts import is_embedded, make_broker, make_database, shard_count
 from csms.ports import BrokerState, DatabaseUnavailable, DeadLetters
 from csms.simulator.service import Simulator
 from csms.storage.database import SqlDatabase
 from csms.storage.dead_letters import DeadLetterReplay, StoredDeadLetters
 from csms.tap.depths import DepthWatch
-from csms.tap.stages import Process, Stage
+from csms.tap.rules import consumed_queues, policy, retention
+from csms.tap.stages import Process, Stage, end_at_the_next_signal
 from csms.tap.standard_log import log_observer
 from csms.workers.relay import Relay
 from csms.workers.service import Workers
@@ -66,7 +65,7 @@ def all_in_one(settings: Settings, twistd_options: TwistdOptions) -> IService:
         *site.worker_stages(),
         *site.gateway_stages(),
     ]
-    return _process("csms", settings, stages, twistd_options)
+    return _process("csms", settings, stages, twistd_options, site)
 
 
 def gateway_alone(settings: Settings, twistd_options: TwistdOptions) -> IService:
@@ -79,14 +78,14 @@ def gateway_alone(settings: Settings, twistd_options: TwistdOptions) -> IService
         *site.event_stages(),
         *site.gateway_stages(),
     ]
-    return _process("csms-gateway", settings, stages, twistd_options)
+    return _process("csms-gateway", settings, stages, twistd_options, site)
 
 
 def worker_alone(settings: Settings, twistd_options: TwistdOptions) -> IService:
     """Workers."""
     site = Composition(settings)
     stages = [*site.first_stages(), *site.health_stages(), *site.shared_stages(), *site.worker_stages()]
-    return _process("csms-worker", settings, stages, twistd_options)
+    return _process("csms-worker", settings, stages, twistd_options, site)
 
 
 def simulator_alone(settings: Settings, twistd_options: TwistdOptions) -> IService:
@@ -96,8 +95,20 @@ def simulator_alone(settings: Settings, twistd_options: TwistdOptions) -> IServi
     return _process("csms-simulator", settings, stages, twistd_options)
 
 
-def _process(name: str, settings: Settings, stages: Sequence[Stage], twistd_options: TwistdOptions) -> IService:
-    return Process(name, stages, reactor=reactor, observer=log_observer(settings.log, twistd_options))
+def _process(
+    name: str,
+    settings: Settings,
+    stages: Sequence[Stage],
+    twistd_options: TwistdOptions,
+    site: Composition | None = None,
+) -> IService:
+    def stopping() -> None:
+        end_at_the_next_signal()
+        if site is not None:
+            site.stop_begins()
+
+    observer = log_observer(settings.log, twistd_options)
+    return Process(name, stages, reactor=reactor, observer=observer, stopping=stopping)
 
 
 class Composition:
@@ -107,6 +118,7 @@ class Composition:
         self._settings = settings
         self._waiting = {"start": "starting"}
         """What the start waits for, as /health tells it."""
+        self._stopping = False
         self._database: SqlDatabase | None = None
         self._shards = 0
         self._broker: MemoryBroker | AmqpBroker | None = None
@@ -123,6 +135,8 @@ class Composition:
 
     def readiness(self) -> Mapping[str, str]:
         """Part -> why it does not do its work; empty when all do."""
+        if self._stopping:
+            return {"process": "it stops"}
         if self._waiting:
             return self._waiting
         reasons = {
@@ -132,6 +146,10 @@ class Composition:
             "gateway": self._gateway.ready_reason if self._gateway else "",
         }
         return {part: reason for part, reason in reasons.items() if reason}
+
+    def stop_begins(self) -> None:
+        """From now on /health says not ready, so that nobody is sent here any more."""
+        self._stopping = True
 
     # --- stages
 
@@ -195,7 +213,7 @@ class Composition:
         await self._http.start()
 
     def _publish(self, rows: Sequence[OutboxRow]) -> None:
-        """For requests; before the broker is there, the rows wait in the outbox for a sweep."""
+        """For requests and the gateway; before the broker is there, the rows wait in the outbox for a sweep."""
         if self._relay is not None:
             self._relay.publish(rows)
 
@@ -251,7 +269,7 @@ class Composition:
             shards=self._shards,
             name=f"csms {_host_and_pid()}",
             reactor=reactor,
-            consumed_queues=_consumed_queues(self._settings, self._shards),
+            consumed_queues=consumed_queues(self._settings, self._shards),
             store_dead_letter=letters.add,
         )
         await self._broker.start()
@@ -301,8 +319,9 @@ class Composition:
                 relay=self._relay,
                 webhooks=self._settings.webhooks,
                 shards=self._shards,
-                policy=_policy(self._settings),
+                policy=policy(self._settings),
                 certificates=self._settings.certificates,
+                kept=retention(self._settings),
                 reactor=reactor,
                 name=settings.name or _host_and_pid(),
             )
@@ -319,13 +338,18 @@ class Composition:
     async def _start_gateway(self) -> None:
         assert self._broker is not None
         assert self._database is not None
+        settings = self._settings.gateway
+        if is_embedded(self._settings.broker):
+            # Nobody else could take the chargers.
+            settings = dataclasses.replace(settings, drain_s=0.0)
         self._gateway = ChargerGateway(
-            self._settings.gateway,
+            settings,
             self._broker,
             self._database,
             shards=self._shards,
             reactor=reactor,
             operator=self._settings.certificates.operator,
+            publish=self._publish,
         )
         await self._gateway.start()
 
@@ -347,25 +371,6 @@ class Composition:
             _log.warn("no sign-in link now, `csms-admin sign-in-link` makes one: {reason}", reason=str(error))
         else:
             _log.info("nobody is signed in yet; this link lets in whoever opens it first: {link}", link=link)
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        accept_unknown_tokens=settings.worker.unknown_tokens is UnknownTokens.ACCEPT,
-        signs_certificates=bool(settings.certificates.sign_command or settings.certificates.ca_directory),
-        operator=settings.certificates.operator,
-    )
-
-
-def _consumed_queues(settings: Settings, shards: int) -> list[str]:
-    """The queues that the workers of this process consume."""
-    queues = {
-        "ocpp": topology.shard_queues(shards),
-        "charging_events": (topology.CHARGING_EVENTS,),
-        "notifications": (topology.NOTIFICATIONS,),
-        "analytics": (topology.ANALYTICS,),
-    }
-    return [queue for kind in settings.worker.run.split() for queue in queues[kind]]
 
 
 def _host_and_pid() -> str:

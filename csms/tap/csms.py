@@ -12,7 +12,7 @@ from csms.tap.options import SettingsOptions
 class Options(SettingsOptions):
     """Options of ``twistd csms``."""
 
-    sections: ClassVar = ("gateway", "certificates", "http", "worker", "broker", "database", "log")
+    sections: ClassVar = ("gateway", "certificates", "http", "worker", "retention", "broker", "database", "log")
     about: ClassVar = (
         "The whole charging station management system in one process: chargers connect by OCPP over WebSocket, "
         "people by browser. As it comes, it needs no other server: messages stay in the process and everything is "

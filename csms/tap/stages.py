@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -61,12 +62,15 @@ class Process(Service):
         reactor: Starter,
         observer: ILogObserver | None = None,
         leave: Callable[[Starter], None] | None = None,
+        stopping: Callable[[], None] | None = None,
     ) -> None:
+        """``stopping`` is called when a stop begins, before any stage stops."""
         self.setName(name)
         self._stages = stages
         self._reactor = reactor
         self._observer = observer
         self._leave = leave or leave_with_failure
+        self._stopping = stopping
         self._begun: list[Stage] = []
         self._starting: Deferred[None] | None = None
 
@@ -84,6 +88,8 @@ class Process(Service):
     def stopService(self) -> Deferred[None]:
         """Stop what was started; fires when all of it is down."""
         super().stopService()
+        if self._stopping is not None:
+            self._stopping()
         if self._starting is not None:
             self._starting.cancel()
         return spawn(self._stop_stages(), "stop")
@@ -115,6 +121,12 @@ class Process(Service):
                 await stage.stop()
             except Exception:
                 _log.failure("{stage} did not stop in good order", stage=stage.name)
+
+
+def end_at_the_next_signal() -> None:
+    """Let a second SIGTERM or Ctrl-C end the process at once, whatever the stop still waits for."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def leave_with_failure(reactor: Starter) -> None:

@@ -12,7 +12,7 @@ from csms.tap.options import SettingsOptions
 class Options(SettingsOptions):
     """Options of ``twistd csms-worker``."""
 
-    sections: ClassVar = ("worker", "certificates", "broker", "database", "log")
+    sections: ClassVar = ("worker", "retention", "certificates", "broker", "database", "log")
     about: ClassVar = (
         "Takes the messages of chargers from RabbitMQ, decides the answers and writes the database; sends webhooks and "
         "adds up statistics. Run two or more: they share the chargers among them, and when one dies another takes over."

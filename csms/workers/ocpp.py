@@ -67,9 +67,10 @@ class ShardWork:
         return Received(decode(ChargerMessage, message.body), message.reply_to)
 
     async def begin(self) -> None:
-        """Take the shard: whoever held it before can write no more."""
+        """Take the shard: whoever held it before can write no more, and what it has not told is told first."""
         shard = self._shard
         self._epoch = await self._database.transact(lambda uow: uow.shards.take(shard), name="take shard")
+        await self._relay.catch_up(shard)
 
     async def commit(self, batch: Sequence[Received]) -> Sequence[Outcome]:
         """Write all effects, then tell of them."""
@@ -81,7 +82,7 @@ class ShardWork:
             self._relay.give_back(published)
             raise
         self._reply(effects.replies)
-        self._relay.publish(effects.rows)
+        self._relay.publish(effects.rows, shard=self._shard)
         for (action, outcome), count in effects.counts.items():
             metrics.HANDLED.labels(action, outcome).inc(count)
         return effects.outcomes
@@ -120,9 +121,9 @@ class ShardWork:
             effects.outcomes.append(ACK)
         uow.log.append(entries)
         if commands:
-            effects.rows += uow.outbox.route(commands)
+            effects.rows += uow.outbox.route(commands, shard=self._shard)
         if notifications:
-            effects.rows += uow.outbox.add(notifications)
+            effects.rows += uow.outbox.add(notifications, shard=self._shard)
         return effects
 
     # --- after the commit

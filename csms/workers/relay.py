@@ -1,9 +1,13 @@
 """The relay: brings notifications and commands from the outbox to their exchanges, each at least once and in order.
 
 A row is written in the transaction that caused it, published after the commit, and removed once the broker has
-confirmed. A worker that dies anywhere in between leaves rows behind; the sweep of any worker publishes these. So
-none is lost, and one that is published twice carries the same id. A command that the broker returns, because no gateway
-holds its charger, has its end, or is kept for the charger.
+confirmed. A worker that dies anywhere in between leaves rows behind. So none is lost, and one that is published twice
+carries the same id. A command that the broker returns, because no gateway holds its charger, has its end, or is kept
+for the charger.
+
+What a shard's worker tells is told in order: whoever takes a shard publishes first what its last holder has left, and
+while the broker takes nothing, rows of a shard wait in the outbox and are published from there. All other rows that
+are left behind are published by the sweep of any worker.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -38,6 +43,7 @@ WINDOW = 5000
 FINISH_S = 3.0
 _SWEEP_LIMIT = 500
 _REMOVE_AFTER_S = 1.0
+_CATCH_UP_PAUSE_S = 1.0
 _FIRST_AGAIN_S = 10.0
 _LAST_AGAIN_S = 600.0
 _KEY_PREFIX = len(notification_key(""))
@@ -53,6 +59,9 @@ class Relay:
         self._unconfirmed: set[int] = set()
         self._confirmed: list[int] = []
         self._tries: dict[int, _Try] = {}
+        self._behind: dict[int, list[OutboxRow] | None] = {}
+        """Shards whose rows wait in the outbox for the broker -> those written since it is read, None before that."""
+        self._catching_up: dict[int, Deferred[None]] = {}
         self._room: list[Deferred[None]] = []
         self._quiet: list[Deferred[None]] = []
         self._removal: IDelayedCall | None = None
@@ -61,10 +70,27 @@ class Relay:
 
     # --- for the worker that has committed rows
 
-    def publish(self, rows: Sequence[OutboxRow]) -> None:
-        """Publish ``rows`` in order, without waiting for the confirms."""
-        if rows:
-            spawn(self._confirm(self._send(rows)), "confirms of notifications")
+    def publish(self, rows: Sequence[OutboxRow], *, shard: int | None = None) -> None:
+        """Publish ``rows`` in order, without waiting for the confirms. ``shard``: that they were written for."""
+        if not rows:
+            return
+        if shard is not None and (shard in self._behind or self._broker.state is not BrokerState.UP):
+            self._keep_back(rows, shard)
+            return
+        spawn(self._confirm(self._send(rows)), "confirms of notifications")
+
+    async def catch_up(self, shard: int) -> int:
+        """Publish what the outbox has of a shard, in order; up to which id. Raises DatabaseError."""
+        after = 0
+        while True:
+            read = partial(_read_shard, shard=shard, after=after)
+            rows = await self._database.transact(read, name="outbox of a shard")
+            known = self._unconfirmed.union(self._confirmed)
+            self.publish([row for row in rows if row.id not in known])
+            after = rows[-1].id if rows else after
+            if len(rows) < _SWEEP_LIMIT:
+                return after
+            await self.room()
 
     async def room(self) -> None:
         """Wait until the broker has confirmed enough of what was published. Ends when publishes time out, too."""
@@ -112,6 +138,8 @@ class Relay:
             with contextlib.suppress(DeferredTimeout):
                 await quiet.addTimeout(FINISH_S, self._clock)
         self._finished = True
+        for catching_up in tuple(self._catching_up.values()):
+            catching_up.cancel()
         if self._removal is not None:
             self._removal.cancel()
             self._removal = None
@@ -130,6 +158,42 @@ class Relay:
             self.give_back(ids)
 
     # --- inside
+
+    def _keep_back(self, rows: Sequence[OutboxRow], shard: int) -> None:
+        if self._finished:
+            return
+        if shard not in self._behind:
+            self._behind[shard] = None
+            self._catching_up[shard] = spawn(self._when_up(shard), f"outbox of shard {shard}")
+        elif (since := self._behind[shard]) is not None:
+            since += rows
+
+    async def _when_up(self, shard: int) -> None:
+        """Bring a shard's rows out when the broker takes them again, those first that have waited in the outbox."""
+        try:
+            while (told := await self._tell_waiting(shard)) is None:
+                await self._pause(_CATCH_UP_PAUSE_S)
+            since = self._behind[shard] or []
+        finally:
+            del self._behind[shard]
+        self.publish([row for row in since if row.id > told])
+
+    async def _tell_waiting(self, shard: int) -> int | None:
+        """Publish what waits of a shard as soon as the broker is there; up to which id, None when that did not work."""
+        self._behind[shard] = None
+        await self._broker.when_up()
+        self._behind[shard] = []
+        try:
+            told = await self.catch_up(shard)
+        except DatabaseError as error:
+            _log.warn("the outbox of shard {shard} has to wait: {error}", shard=shard, error=error)
+            return None
+        return told if self._broker.state is BrokerState.UP else None
+
+    async def _pause(self, seconds: float) -> None:
+        over: Deferred[None] = Deferred(lambda _: call.cancel())
+        call = self._clock.callLater(seconds, over.callback, None)
+        await over
 
     def _send(self, rows: Sequence[OutboxRow]) -> list[tuple[OutboxRow, Awaitable[None]]]:
         now = datetime.fromtimestamp(self._clock.seconds(), UTC)
@@ -218,6 +282,10 @@ class Relay:
         for deferred in fired:
             if not deferred.called:
                 deferred.callback(None)
+
+
+def _read_shard(uow: UnitOfWork, shard: int, after: int) -> Sequence[OutboxRow]:
+    return uow.outbox.of_shard(shard, after=after, limit=_SWEEP_LIMIT)
 
 
 class _Try:

@@ -14,6 +14,7 @@ from csms.config.settings import CertificateSettings, WebhookSettings, WorkerSet
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.handling import Policy
+from csms.domain.retention import Retention
 from csms.ports import Broker, Database
 from csms.workers.analytics import HourlyWork
 from csms.workers.charging_events import SummaryWork
@@ -67,6 +68,7 @@ class Workers:
         shards: int,
         policy: Policy,
         certificates: CertificateSettings,
+        kept: Retention,
         reactor: Any,
         name: str,
     ) -> None:
@@ -81,6 +83,8 @@ class Workers:
         self._reactor = reactor
         self._relay = relay
         self._certificates = certificates
+        self._kept = kept
+        self._stopping = False
         self._signing: Signing | None = None
         self._chores: list[Chore] = []
         self._shard_loops: list[Worker] = []
@@ -118,6 +122,7 @@ class Workers:
 
         Whoever makes notifications stops first: the in-process broker confirms one when its consumers have acked.
         """
+        self._stopping = True
         if self._signing is not None:
             self._signing.stop()
         await _together(*self._chores, *self._shard_loops)
@@ -196,7 +201,7 @@ class Workers:
         self._relay.publish(rows)
 
     async def _maintain(self) -> None:
-        await self._database.maintain(self._now(), self._settings.retention_days)
+        await self._database.maintain(self._now(), self._kept, enough=lambda: self._stopping)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reactor.seconds(), UTC)

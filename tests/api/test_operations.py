@@ -4,6 +4,8 @@ import re
 from typing import Any
 from unittest import TestCase
 
+from csms.api import reference
+from csms.api.application import Application
 from csms.api.openapi import document
 from csms.api.parameters import Body, Id, Query, Text, read_body, read_query
 from csms.api.problems import Problem
@@ -75,6 +77,18 @@ class RegistryTest(TestCase):
         self.assertIn("ProblemView", names)
 
 
+class ApplicationTest(TestCase):
+    def test_a_second_route_of_the_same_name_is_refused(self) -> None:
+        app = Application()
+
+        def style(request: object) -> bytes:
+            return b""
+
+        app.route("/a.css")(style)
+        with self.assertRaisesRegex(ValueError, "/b.css: there is a route that is called style already"):
+            app.route("/b.css")(style)
+
+
 class ReferenceTest(SiteTestCase):
     async def test_the_document_is_served_and_tells_every_operation(self) -> None:
         answer = await self.ask("/api/v1/openapi.json", cookie=await self.sign_in())
@@ -101,3 +115,4 @@ class ReferenceTest(SiteTestCase):
         self.assertNotIn(b"&lt;a ", page.body)
         style = await self.ask("/api/docs.css", cookie=cookie)
         self.assertEqual((style.status, style.header("Content-Type")), (200, "text/css; charset=utf-8"))
+        self.assertEqual(style.body.decode(), reference.STYLE)

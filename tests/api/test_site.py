@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
+from csms.api import pages
 from csms.api.requests import MAX_BODY_BYTES
 from csms.api.service import HealthService
 from csms.config.settings import HttpSettings
@@ -75,6 +76,7 @@ class HeadersTest(SiteTestCase):
             self.assertIn(b'href="/sign-in/style.css"', body)
         style = await self.ask("/sign-in/style.css")
         self.assertEqual((style.status, style.header("Content-Type")), (200, "text/css; charset=utf-8"))
+        self.assertEqual(style.body.decode(), pages.STYLE)
 
 
 class ConsoleTest(SiteTestCase):

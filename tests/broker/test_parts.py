@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms.broker.address import parse_address
+from csms.broker.address import parse_address, parse_addresses
 from csms.broker.amqp_tables import decode_table, encode_table
 from csms.broker.routing import Router, topic_matches
 from csms.broker.wire import expiration_ms, expiration_s, moment, plain_headers
@@ -119,6 +119,14 @@ class Addresses(unittest.TestCase):
     def test_a_password_is_never_shown(self) -> None:
         address = parse_address("amqp://csms:secret@h/v")
         self.assertNotIn("secret", repr(address) + address.place)
+
+    def test_a_cluster_is_named_by_its_nodes(self) -> None:
+        addresses = parse_addresses("amqp://csms:a,%40@mq1,mq2:5673, [::1]:5674/v", heartbeat_s=7)
+        self.assertEqual([each.place for each in addresses], ["mq1:5672/v", "mq2:5673/v", "::1:5674/v"])
+        self.assertEqual({(each.username, each.password, each.heartbeat_s) for each in addresses}, {("csms", "a,@", 7)})
+        for url in ("amqp://mq1,,mq2/", "amqp://mq1,/", "amqp://mq1,mq2:x/", "http://mq1,mq2/", "amqp://"):
+            with self.assertRaises(ValueError):
+                parse_addresses(url)
 
     def test_a_url_that_cannot_be_right_is_refused(self) -> None:
         for url in ("http://h/", "amqp:///v", "amqp://h/a/b", "amqp://h:x/"):

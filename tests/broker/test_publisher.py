@@ -36,7 +36,15 @@ class Watched(str):
 class PublisherKeeps(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.publisher = Publisher(self.clock)
+        self.stalls = 0
+        self.publisher = Publisher(self.clock, self.stalled)
+
+    def stalled(self) -> None:
+        self.stalls += 1
+        self.publisher.detach()
+
+    def wait(self, seconds: float) -> None:
+        self.clock.pump([0.1] * round(seconds * 10))
 
     def attach(self) -> Paper:
         """A new channel."""
@@ -146,6 +154,80 @@ class PublisherKeeps(SynchronousTestCase):
         self.assertNoResult(other)
         self.publisher.confirmed(2, multiple=False)
         self.successResultOf(other)
+
+    def refuse_for(self, paper: Paper, seconds: float) -> None:
+        """Refuse m0 as often as it is sent, confirm all else; until the time is up or the channel is given up."""
+        tag, stalls = 0, self.stalls
+        for _ in range(round(seconds * 10)):
+            for message_id in paper.sent[tag:]:
+                tag += 1
+                (self.publisher.refused if message_id == "m0" else self.publisher.confirmed)(tag, multiple=False)
+            self.clock.advance(0.1)
+            if self.stalls > stalls:
+                return
+
+    def test_a_channel_that_refuses_a_message_for_good_is_given_up_though_it_confirms_others(self) -> None:
+        sent = self.publish("m0", deadline_s=1000.0)
+        for patience_s in (0.5, 1.0, 1.5):
+            paper, before = self.attach(), self.stalls
+            for number in range(1, 100):
+                self.publish(f"m{number}", deadline_s=1000.0).addErrback(lambda _: None)
+            self.refuse_for(paper, patience_s)
+            self.assertEqual(self.stalls, before + 1)
+        paper = self.attach()
+        self.refuse_for(paper, 0.5)
+        self.publisher.confirmed(len(paper.sent), multiple=True)
+        self.successResultOf(sent)
+        self.assertEqual(self.stalls, 3)
+
+    def test_a_channel_that_settles_nothing_is_given_up_in_time_for_another(self) -> None:
+        self.attach()
+        sent = self.publish("m0", deadline_s=8.0)
+        self.wait(7.0)
+        self.assertEqual(self.stalls, 1)
+        paper = self.attach()
+        self.assertEqual(paper.sent, ["m0"])
+        self.publisher.confirmed(1, multiple=False)
+        self.successResultOf(sent)
+        self.wait(20.0)
+        self.assertEqual(self.stalls, 1)
+
+    def test_a_broker_that_settles_nothing_gets_more_time_with_every_channel(self) -> None:
+        sent = self.publish("m0", deadline_s=1000.0)
+        for patience_s in (7.0, 13.0, 25.0):
+            self.attach()
+            self.wait(patience_s - 2.0)
+            before = self.stalls
+            self.wait(2.0)
+            self.assertEqual((before + 1, self.stalls), (self.stalls, before + 1))
+        self.attach()
+        self.publisher.confirmed(1, multiple=False)
+        self.successResultOf(sent)
+        self.publish("m1", deadline_s=1000.0).addErrback(lambda _: None)
+        self.wait(7.0)
+        self.assertEqual(self.stalls, 4)
+        self.publisher.close()
+
+    def test_a_channel_that_settles_anything_is_kept(self) -> None:
+        self.attach()
+        for number in range(20):
+            self.publish(f"m{number}", deadline_s=60.0).addErrback(lambda _: None)
+        for number in range(6):
+            self.wait(4.0)
+            self.publisher.confirmed(1 + number, multiple=False)
+        self.assertEqual(self.stalls, 0)
+        self.publisher.close()
+
+    def test_a_channel_is_not_given_up_for_an_alarm_nor_for_a_stop_of_the_process(self) -> None:
+        self.attach()
+        self.publish("m0", deadline_s=1000.0).addErrback(lambda _: None)
+        self.publisher.set_blocked(True)
+        self.wait(20.0)
+        self.publisher.set_blocked(False)
+        self.wait(3.0)
+        self.clock.advance(60.0)
+        self.assertEqual(self.stalls, 0)
+        self.publisher.close()
 
     def test_no_more_than_a_window_is_on_the_wire(self) -> None:
         self.patch(module, "WINDOW", 3)

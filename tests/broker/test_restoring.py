@@ -58,7 +58,7 @@ class WhileConnecting(SynchronousTestCase):
     def setUp(self) -> None:
         self.wires: list[Wire] = []
         nothing = Topology(exchanges=(), queues=(), bindings=())
-        self.broker = AmqpBroker(ADDRESS, ADDRESS, self.connect, nothing, Clock())
+        self.broker = AmqpBroker([ADDRESS], [ADDRESS], self.connect, nothing, Clock())
 
     def connect(self, _: Address, __: ConnectionListener) -> Deferred[Connection]:
         self.wires.append(Wire())

@@ -26,9 +26,11 @@ To add a fault, write one coroutine function in the module where it belongs and 
 - ``layout=``: another installation than the usual two gateways and two workers on a RabbitMQ and a PostgreSQL of their
   own, see ``sites``. Faults of one layout share an installation; after one that failed comes a fresh one.
 - ``touches=``: what it breaks (``gateway``, ``worker``, ``broker``, ``database``, ``charger``).
+- ``field.alone``: whether nothing else fails at the same time; a claim that does not hold then is made only if so.
 - A module of faults is imported by ``catalogue``.
 
 The map: ``ledger``, ``link`` and ``chargers`` (the load), ``browser`` (who watches /events), ``sites`` (installations),
 ``field`` (what a fault works with), ``audit`` (the comparison), ``runner``, ``report``, ``catalogue``, and the modules
-of faults: ``processes``, ``broker``.
+of faults: ``processes``, ``broker``, ``moments`` (deaths at an exact point), ``charger_faults``, ``message_faults``,
+and ``pairs``, which puts two faults together.
 """

@@ -39,6 +39,8 @@ _HOURS = """
     select charger_id, sum(sessions_started), sum(sessions_ended), sum(energy_wh) from hourly_use group by charger_id
 """
 _STATUSES = "select charger_id, status from connectors where connector_id = 1"
+_IN_ORDER = frozenset({"charger.connected", "charger.disconnected", "charger.status.changed"})
+"""Notifications that each replace the one before: their times never go back."""
 _TOLD = ("charging.started", "charging.stopped")
 
 
@@ -210,6 +212,14 @@ class Audit:
             for earlier, later in itertools.pairwise(events):
                 if later < earlier:
                     self.findings.disordered.append(f"{device}: the browser was told {later} after {earlier}")
+        newest: dict[str, str] = {}
+        for one in self._notifications:
+            device, moment = one["deviceId"], one["timestamp"]
+            if one["type"] in _IN_ORDER and device in self._devices.values():
+                if moment < newest.get(device, ""):
+                    said = f"{one['type']} of {moment} after one of {newest[device]}"
+                    self.findings.disordered.append(f"{device}: the browser was told {said}")
+                newest[device] = max(moment, newest.get(device, ""))
 
     def _compare(self, what: str, expected: Mapping[Any, Any], have: Counter[Any]) -> None:
         wanted = expected if isinstance(expected, Counter) else Counter(dict.fromkeys(expected, 1))

@@ -46,20 +46,16 @@ async def broker_frozen(field: Field) -> None:
     began = time.monotonic()
     seconds = field.seconds(60, 14)
     freezing = asyncio.create_task(field.paused(field.site.rabbitmq, seconds))
-    try:
+    if field.alone:
         closed = field.ledger.closed
         await field.until(
             lambda: closed[_TRY_AGAIN_LATER] >= len(field.chargers) and field.ledger.refused[503],
             "every charger is closed with 1013, and refused with 503",
-            timeout_s=seconds,
         )
         field.note("all closed after s", time.monotonic() - began)
-        answers = field.ledger.answers
-        await asyncio.sleep(1.0)
-        field.check(field.ledger.answers == answers, "somebody was answered while the broker was frozen")
-    finally:
-        await freezing
-    field.check(set(closed) <= {_TRY_AGAIN_LATER}, f"chargers were closed otherwise: {dict(closed)}")
+        field.check(not freezing.done(), "the gateways closed only when the broker was back")
+        field.check(set(closed) <= {_TRY_AGAIN_LATER}, f"chargers were closed otherwise: {dict(closed)}")
+    await freezing
 
 
 @fault("broker-memory-alarm", touches="broker")
@@ -79,11 +75,13 @@ async def _alarm(field: Field, on: tuple[str, ...], off: tuple[str, ...]) -> Non
     await field.do(field.site.rabbitmq.control, *on)
     try:
         gateways = field.site.gateways
-        await field.until(lambda: all(gateway.health()[0] == 503 for gateway in gateways), "the gateways know it")
-        answers = field.ledger.answers
-        await field.do(get, gateways[0].http_port, "/api/v1/chargers", field.site.cookie)
+        if field.alone:
+            await field.until(lambda: all(gateway.health()[0] == 503 for gateway in gateways), "the gateways know it")
+            answers = field.ledger.answers
+            await field.do(get, gateways[0].http_port, "/api/v1/chargers", field.site.cookie)
         await asyncio.sleep(max(1.0, field.seconds(30, 8) - (time.monotonic() - began)))
-        field.check(field.ledger.answers == answers, "somebody was answered while the broker took nothing")
+        if field.alone:
+            field.check(field.ledger.answers == answers, "somebody was answered while the broker took nothing")
     finally:
         await field.do(field.site.rabbitmq.control, *off)
 

@@ -24,13 +24,18 @@ class Browser:
         """Notifications that came again, with the same id."""
         self.resets = 0
         """How often it was told to load everything anew."""
-        self.connections = 0
+        self.resumed: list[int] = []
+        """How many notifications each resume was said to bring."""
         self._ports = ports
         self._cookie = cookie
         self._last_id = ""
         self._turn = 0
         self._open = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    def saw(self, prefix: str) -> bool:
+        """Whether it has a notification of a charger whose deviceId begins like this."""
+        return any(one["deviceId"].startswith(prefix) for one in list(self.notifications.values()))
 
     async def start(self) -> None:
         """Connect, and return when it is subscribed."""
@@ -61,7 +66,6 @@ class Browser:
                     close_timeout=1.0,
                     max_queue=None,
                 ) as socket:
-                    self.connections += 1
                     await self._follow(socket)
             except (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed):
                 pass
@@ -78,6 +82,8 @@ class Browser:
                 self._open.set()
             elif frame["event"] == "reset":
                 self.resets += 1
+            elif frame["event"] == "resumed":
+                self.resumed.append(frame["missed"])
             elif frame["event"] == "notification":
                 self._note(frame)
 

@@ -61,6 +61,7 @@ def fault(
 
 def load_faults() -> dict[str, Fault]:
     """The catalogue, filled: importing a module of faults adds its own."""
-    from tests.faults import broker, charger_faults, message_faults, moments, processes  # noqa: F401
+    from tests.faults import broker, charger_faults, message_faults, moments, pairs, processes  # noqa: F401
 
+    pairs.add_pairs()
     return FAULTS

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from http.client import HTTPException
 from random import Random
 from typing import Any
 
@@ -16,8 +18,10 @@ from tests.faults.ledger import Ledger
 from tests.faults.link import Addresses
 from tests.faults.sites import Site
 from tests.integration.processes import Service
+from tests.servers.daemon import ServerFailed
 
 PATIENCE_S = 60.0
+LONGEST_STOP_S = 90.0
 
 
 class FaultFailed(AssertionError):  # noqa: N818 - it names what happened
@@ -41,6 +45,8 @@ class Field:
         self.short = short
         self.random = Random(prefix)
         self.over_at = 0.0
+        self.alone = True
+        """Whether nothing else fails at the same time: some claims hold only then."""
         self.allowed: list[str] = []
         """Words of complaints in the logs that belong to the fault."""
         self.dead_letters = 0
@@ -97,7 +103,9 @@ class Field:
 
     async def kill(self, service: Service, number: signal.Signals = signal.SIGKILL) -> int:
         """End a process by a signal; how it ended."""
-        return int(await self.do(service.end, number))
+        os.kill(service.pid, number)
+        await self.until(lambda: not service.alive, f"{service.name} ends", timeout_s=LONGEST_STOP_S)
+        return service.wait()
 
     async def start(self, *services: Service) -> None:
         """Start processes (again) and wait until they are ready."""
@@ -116,7 +124,10 @@ class Field:
         found: list[Service] = []
 
         def known() -> bool:
-            worker = self.site.busy_worker()
+            try:
+                worker = self.site.busy_worker()
+            except (OSError, ServerFailed, HTTPException):
+                worker = self.site.workers[0]  # nobody can tell
             found.extend([worker] if worker is not None else [])
             return bool(found)
 

@@ -8,7 +8,7 @@ import time
 
 from tests.faults.catalogue import fault
 from tests.faults.field import Field
-from tests.faults.sites import Embedded
+from tests.faults.sites import READY_TIMEOUT_S, Embedded
 from tests.integration.processes import Service
 
 
@@ -90,9 +90,9 @@ async def workers_killed_often(field: Field) -> None:
         await field.kill(victim)
         victim.launch()
         if number % 2:
-            await field.do(victim.wait_ready)
+            await field.do(victim.wait_ready, READY_TIMEOUT_S)
         await asyncio.sleep(field.random.uniform(0.0, 1.5))
     field.note("kills", kills)
     field.over()
     for worker in field.site.workers:
-        await field.do(worker.wait_ready)
+        await field.do(worker.wait_ready, READY_TIMEOUT_S)

@@ -103,9 +103,10 @@ class Run:
         return result
 
     async def _steady(self) -> None:
-        await self._field.until(
-            lambda: self._ledger.answers >= STEADY_ANSWERS * self._fault.chargers, "the load is steady"
-        )
+        wanted = STEADY_ANSWERS * self._fault.chargers
+        await self._field.until(lambda: self._ledger.answers >= wanted, "the load is steady")
+        # It gets nothing in its first second; one that has got nothing could not resume.
+        await self._field.until(lambda: self._browser.saw(self._field.prefix), "the browser sees the load")
 
     async def _inflict(self) -> None:
         result, field = self._result, self._field
@@ -165,6 +166,8 @@ class Run:
             result.figures[f"refused {status}" if status else "not connected"] = count
         if ledger.timeouts:
             result.figures["timed out"] = ledger.timeouts
+        if self._browser.resumed:
+            result.figures["browser resumed"] = sum(self._browser.resumed)
         if self._browser.resets:
             result.figures["browser reset"] = self._browser.resets
         result.problems += self._new_complaints()

@@ -25,6 +25,8 @@ from tests.servers import PostgreSQL, RabbitMQ
 from tests.servers.daemon import Daemon, free_port
 
 T = TypeVar("T")
+READY_TIMEOUT_S = 120.0
+"""Servers may be away all the while, and four processes start at once."""
 OPEN = {
     "CSMS_GATEWAY_UNKNOWN_CHARGERS": "accept",
     "CSMS_GATEWAY_REQUIRE_PASSWORD": "no",
@@ -86,7 +88,7 @@ class Site:
         for service in services:
             service.launch()
         for service in services:
-            await asyncio.to_thread(service.wait_ready)
+            await asyncio.to_thread(service.wait_ready, READY_TIMEOUT_S)
 
     def start_servers(self) -> None:
         """Start the broker and the database, if there are any."""

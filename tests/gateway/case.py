@@ -59,7 +59,12 @@ class GatewayCase(TestCase):
 
     async def start(self, **settings: Any) -> ChargerGateway:
         """Start a gateway and wait until it is ready."""
-        defaults: dict[str, Any] = {"name": f"gw{len(self.gateways)}", "port": 0, "ping_interval_s": 0.0}
+        defaults: dict[str, Any] = {
+            "name": f"gw{len(self.gateways)}",
+            "port": 0,
+            "ping_interval_s": 0.0,
+            "drain_s": 0.0,
+        }
         gateway = ChargerGateway(
             GatewaySettings(**(defaults | settings)),
             self.broker,

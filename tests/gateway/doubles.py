@@ -12,9 +12,11 @@ from twisted.internet.defer import Deferred, fail
 from csms.broker.memory import MemoryBroker
 from csms.domain import topology
 from csms.domain.device_records import SecurityEvent
-from csms.domain.messages import ChargerMessage, Notification, Reply, decode, encode
+from csms.domain.messages import ChargerMessage, Notification, Reply, decode, encode, encode_notification
 from csms.domain.model import Charger
-from csms.domain.repositories import UnitOfWork
+from csms.domain.repositories import OutboxRow, UnitOfWork
+from csms.domain.retention import Retention
+from csms.domain.topology import EVENTS_EXCHANGE, notification_key
 from csms.ports import BrokerState, DatabaseUnavailable, Delivery, Message, PublishTimeout, Unroutable
 from tests.domain.memory_commands import MemoryCommands
 
@@ -54,7 +56,7 @@ class Rows:
     def add(self, new: Any) -> Any:
         if not isinstance(new, Charger):
             self.notifications += new
-            return ()
+            return [_row(number, one) for number, one in enumerate(new, start=1)]
         if new.device_id not in self.by_id:
             new.id = len(self.by_id) + 1
             self.by_id[new.device_id] = new
@@ -75,7 +77,7 @@ class FakeDatabase:
 
     async def stop(self) -> None: ...
 
-    async def maintain(self, now: datetime, retention_days: int) -> None: ...
+    async def maintain(self, now: datetime, kept: Retention, *, enough: Callable[[], bool] = lambda: False) -> None: ...
 
     async def transact(self, work: Callable[[UnitOfWork], T], *, name: str) -> T:
         if self.slow is not None:
@@ -183,3 +185,8 @@ class FakeWorker:
             self._waiting.append((action, deferred))
             await deferred.addTimeout(TIMEOUT_S, reactor)
         return self.of(action)[count - 1]
+
+
+def _row(number: int, notification: Notification) -> OutboxRow:
+    key, body = notification_key(notification.type), encode_notification(notification)
+    return OutboxRow(id=number, exchange=EVENTS_EXCHANGE, event_id=notification.event_id, routing_key=key, body=body)

@@ -22,7 +22,9 @@ from tests.gateway.client import Peer
 State = CommandState
 
 
-class CommandTests(GatewayCase):
+class CommandCase(GatewayCase):
+    """With one charger, CP1, and commands to it."""
+
     def command(self, action: str = "Reset", payload: str = '{"type":"Soft"}', **fields: Any) -> Command:
         """A command to CP1 that is stored."""
         charger = self.database.rows.by_id["CP1"]
@@ -49,8 +51,8 @@ class CommandTests(GatewayCase):
 
         self.patch(self.broker, "bind", bind)
 
-    async def connected(self, **fields: Any) -> Peer:
-        await self.start()
+    async def connected(self, drain_s: float = 0.0, **fields: Any) -> Peer:
+        await self.start(drain_s=drain_s)
         self.charger(**fields)
         peer = await self.open()
         await self.routable()
@@ -59,6 +61,8 @@ class CommandTests(GatewayCase):
     def results(self) -> list[dict[str, Any]]:
         return [message.payload for message in self.worker.of(COMMAND_RESULT)]
 
+
+class CommandTests(CommandCase):
     async def test_a_new_password_is_written_to_the_charger_and_told_to_nobody_else(self) -> None:
         peer = await self.connected()
         payload = '{"key":"authorizationkey","value":"0123456789abcdef0123456789abcdef"}'

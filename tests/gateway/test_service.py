@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
 from csms.config.settings import GatewaySettings
+from csms.domain.repositories import OutboxRow
 from csms.gateway import service, upstream
 from csms.gateway.service import ChargerGateway
 from csms.ports import BrokerState
@@ -96,8 +97,14 @@ class BrokerStateTests(GatewayCase):
 
 class StartTests(GatewayCase):
     def make(self, **settings: Any) -> ChargerGateway:
+        self.published: list[OutboxRow] = []
         gateway = ChargerGateway(
-            GatewaySettings(name="late", **settings), self.broker, self.database, shards=2, reactor=reactor
+            GatewaySettings(name="late", **settings),
+            self.broker,
+            self.database,
+            shards=2,
+            reactor=reactor,
+            publish=self.published.extend,
         )
         self.gateways.append(gateway)
         return gateway
@@ -114,7 +121,7 @@ class StartTests(GatewayCase):
         self.charger()
         self.broker.become(BrokerState.DOWN)
         gateway = self.make(port=0)
-        self.assertEqual(gateway.ready_reason, "not listening for chargers")
+        self.assertEqual(gateway.ready_reason, "the gateway stops")
         await gateway.start()
         self.assertEqual(await self.status("/ocpp/CP1", password=PASSWORD), 503)
         self.broker.become(BrokerState.UP)
@@ -133,6 +140,8 @@ class StartTests(GatewayCase):
         await until(lambda: not gateway.ready_reason)
         self.assertEqual((left.connected, other.connected), (False, True))
         self.assertEqual([n.type for n in self.database.rows.notifications], ["charger.disconnected"])
+        # Told before anybody is let in: after the next connection it would be taken for the end of that.
+        self.assertEqual([row.routing_key for row in self.published], ["notification.charger.disconnected"])
         await until(lambda: len(self.database.rows.beats) >= 3)
         self.assertEqual({name for name, _ in self.database.rows.beats}, {"late"})
 
@@ -159,7 +168,7 @@ class StopTests(GatewayCase):
         self.assertEqual(len(self.worker.of("MeterValues")), 1)
         self.assertEqual({m.device_id for m in self.worker.of("ConnectionClosed")}, {"BUSY", "IDLE"})
         self.assertEqual(gateway.connections, 0)
-        self.assertEqual(gateway.ready_reason, "not listening for chargers")
+        self.assertEqual(gateway.ready_reason, "the gateway stops")
         self.assertNotEqual(port, gateway.port)
 
     async def test_stop_waits_for_decisions(self) -> None:

@@ -71,9 +71,9 @@ class Service:
                 [*TWISTD, self._plugin], cwd=self._directory, env=environment(self._settings), stdout=log, stderr=log
             )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until /health answers 200."""
-        end = time.monotonic() + START_TIMEOUT_S
+        end = time.monotonic() + timeout_s
         while (answer := self.health())[0] != 200:
             if self._process is None or self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError(f"{self.name} is not ready: {answer}\n{self.output()}")

@@ -66,6 +66,10 @@ class Charger(Thread):
         await charger.call(call.StatusNotification(1, ChargePointErrorCode.no_error, status))
 
 
+def width_of(browser: Chrome) -> int:
+    return int(browser.execute_script("return document.documentElement.scrollWidth"))
+
+
 class ConsoleTests(unittest.TestCase):
     maxDiff = None
 
@@ -118,8 +122,10 @@ class ConsoleTests(unittest.TestCase):
             self.charger.start()
             self.charger.start_charging.set()
             wait_for(browser, lambda: "7.4 kW" in text_of(browser, "session")[0])
-            width = browser.execute_script("return document.documentElement.scrollWidth")
-            self.assertLessEqual(width, 375)
+            self.assertLessEqual(width_of(browser), 375)
+            browser.find_element(By.LINK_TEXT, "HTTP interface").click()
+            wait_for(browser, lambda: browser.find_elements(By.ID, "createApiToken"))
+            self.assertLessEqual(width_of(browser), 375)
 
     def test_whoever_signs_out_sees_nothing_more(self) -> None:
         with chromium(1280, 900) as browser:

@@ -63,11 +63,15 @@ class RabbitMQ(Daemon):
         """Shut the node down in good order; what is on disk stays for another start."""
         self.send(signal.SIGTERM)
         self.await_end()
-        self.epmd.kill()
+        self.end_epmd()
 
     def kill(self) -> None:
         """SIGKILL to the node (and its name server)."""
         super().kill()
+        self.end_epmd()
+
+    def end_epmd(self) -> None:
+        """The name server goes with its only node."""
         self.epmd.kill()
 
     def new_vhost(self) -> str:
@@ -98,10 +102,11 @@ class RabbitMQ(Daemon):
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl against this node (takes a second or two); its output."""
         program = find_program("rabbitmqctl", _PLACES, "rabbitmq-server")
-        return self.run([str(program), "-n", self._node, *arguments], self._environment())
+        return self.run([str(program), "-n", self.node, *arguments], self._environment())
 
     @property
-    def _node(self) -> str:
+    def node(self) -> str:
+        """The name by which other nodes know it."""
         return f"csms{self.ports['amqp']}@localhost"
 
     def _serves(self) -> bool:
@@ -140,7 +145,7 @@ class RabbitMQ(Daemon):
             "RABBITMQ_MNESIA_BASE": f"{directory}/mnesia",
             "RABBITMQ_LOG_BASE": f"{directory}/log",
             "RABBITMQ_PID_FILE": f"{directory}/rabbitmq.pid",
-            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_DIST_PORT": str(self.ports["dist"]),
             "ERL_EPMD_PORT": str(self.ports["epmd"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",

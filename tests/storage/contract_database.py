@@ -12,7 +12,7 @@ from csms.domain.model import Charger
 from csms.ports import DatabaseUnavailable
 from csms.storage import open_database
 from csms.storage.unit_of_work import SqlUnitOfWork
-from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase
+from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, kept
 
 
 class Refused(Exception):  # noqa: N818
@@ -222,11 +222,11 @@ class DatabaseContract(DatabaseCase):
 
     async def test_a_stop_is_final_whatever_is_under_way(self) -> None:
         starting = Deferred.fromCoroutine(self.database.start())
-        maintaining = Deferred.fromCoroutine(self.database.maintain(NOW, 400))
+        maintaining = Deferred.fromCoroutine(self.database.maintain(NOW, kept(400)))
         await self.database.stop()
         await starting
         await self.assertFailure(maintaining, DatabaseUnavailable)
-        for again in (self.database.start(), self.database.maintain(NOW, 400), self.look(lambda _: None)):
+        for again in (self.database.start(), self.database.maintain(NOW, kept(400)), self.look(lambda _: None)):
             await self.refused(again, DatabaseUnavailable)
 
     async def test_stopping_twice_and_before_the_start_is_harmless(self) -> None:

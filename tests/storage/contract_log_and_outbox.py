@@ -91,6 +91,14 @@ class LogContract(DatabaseCase):
         self.assertEqual(await self.write(lambda uow: uow.outbox.waiting(older_than=stale, limit=9)), [])
         self.assertEqual(await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, limit=9)), first)
 
+    async def test_rows_of_a_shard_are_given_out_however_fresh_and_left_alone_by_sweeps(self) -> None:
+        rows = await self.write(lambda uow: uow.outbox.add([a_notification(n) for n in range(3)], shard=1))
+        await self.write(lambda uow: uow.outbox.add([a_notification(3)], shard=0))
+        await self.write(lambda uow: uow.outbox.add([a_notification(4)]))
+        self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(1, after=0, limit=9)), rows)
+        self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(1, after=rows[0].id, limit=1)), [rows[1]])
+        self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(2, after=0, limit=9)), [])
+
     async def test_two_takers_at_once_get_disjoint_rows(self) -> None:
         rows = await self.write(lambda uow: uow.outbox.add([a_notification(n) for n in range(40)]))
         stale = datetime.now(UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
@@ -19,6 +20,7 @@ from twisted.trial.unittest import TestCase
 
 from csms.domain.messages import ChargerMessage
 from csms.domain.model import Charger, LogEntry, Sample, Session
+from csms.domain.retention import Retention
 from csms.storage.database import SqlDatabase, open_database
 from csms.storage.engines import database_url
 from csms.storage.schema import upgrade
@@ -135,6 +137,11 @@ def _make_tables(url: str) -> None:
 
 def _swapped(work: Callable[..., T], argument: Any, uow: SqlUnitOfWork) -> T:
     return work(uow, argument)
+
+
+def kept(days: int) -> Retention:
+    """Everything for so many days; 0: for ever."""
+    return Retention(**{field.name: days for field in dataclasses.fields(Retention)})
 
 
 def a_session(charger_id: int, number: int = 1, **values: Any) -> Session:

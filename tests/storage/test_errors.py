@@ -31,6 +31,7 @@ class TroubleTests(unittest.TestCase):
                 errorcodes.DEADLOCK_DETECTED,
                 errorcodes.UNIQUE_VIOLATION,
                 errorcodes.FOREIGN_KEY_VIOLATION,
+                errorcodes.CHECK_VIOLATION,
             ),
             Trouble.LOST: (errorcodes.ADMIN_SHUTDOWN, errorcodes.CRASH_SHUTDOWN, errorcodes.CONNECTION_FAILURE),
             Trouble.UNAVAILABLE: (

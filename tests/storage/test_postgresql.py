@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from csms.domain.model import Charger
 from csms.ports import DatabaseUnavailable
+from csms.storage import engines, partitions
 from csms.storage.unit_of_work import SqlUnitOfWork
+from tests.gateway.case import until
 from tests.servers import drop_database, postgresql_url
-from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, a_message, a_sample, an_entry
+from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, a_message, a_sample, an_entry, kept
 
 
 def run(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -86,6 +91,28 @@ class LossTests(PostgresqlCase):
         )
         await self.refused(sleeping, DatabaseUnavailable)
 
+    async def test_work_that_hangs_within_its_transaction_lets_others_go_on_and_runs_once_more(self) -> None:
+        self.patch(engines, "IDLE_TIMEOUT_S", 1)
+        await self.a_charger()
+        hung, database = threading.Event(), await self.opened()
+
+        def hang(uow: SqlUnitOfWork) -> None:
+            charger = uow.chargers.by_device_id("CP-1")
+            assert charger is not None
+            charger.vendor += "x"
+            uow.flush()
+            if not hung.is_set():
+                hung.set()
+                others.wait(30)
+
+        others = threading.Event()
+        hanging = Deferred.fromCoroutine(database.transact(hang, name="hang"))
+        await deferToThread(hung.wait, 30)
+        await self.write(lambda uow: uow.chargers.by_device_id("CP-1"))
+        others.set()
+        await hanging
+        self.assertEqual([one.vendor for one in await self.look(lambda uow: uow.chargers.page())], ["x"])
+
     async def test_a_deadlock_is_tried_again(self) -> None:
         for name in ("CP-1", "CP-2"):
             await self.a_charger(name)
@@ -142,7 +169,7 @@ class PartitionTests(DatabaseCase):
         self.assertEqual(len(self.partitions("charger_data")), len(expected))
 
     async def test_rows_go_to_their_month_and_odd_ones_to_the_default(self) -> None:
-        await self.database.maintain(NOW, 0)
+        await self.database.maintain(NOW, kept(0))
         moments = [NOW, NOW - timedelta(days=28), NOW.replace(year=1970), NOW.replace(year=2999)]
         await self.write(lambda uow: uow.sessions.add_samples([a_sample(1, sampled_at=moment) for moment in moments]))
         rows = self.partitions("meter_values")
@@ -154,8 +181,8 @@ class PartitionTests(DatabaseCase):
         moments = [month, month - timedelta(microseconds=1), month + timedelta(days=31), month + timedelta(days=30)]
         await self.write(lambda uow: uow.sessions.add_samples([a_sample(1, sampled_at=moment) for moment in moments]))
         await self.write(lambda uow: uow.log.append([an_entry(a_message(1))]))
-        await self.database.maintain(month + timedelta(days=14), 0)
-        await self.database.maintain(month + timedelta(days=14), 0)
+        await self.database.maintain(month + timedelta(days=14), kept(0))
+        await self.database.maintain(month + timedelta(days=14), kept(0))
         rows = self.partitions("meter_values")
         expected = {"meter_values_y2031m05": 2, "meter_values_y2031m04": 1, "meter_values_y2031m06": 1}
         self.assertEqual({name: rows[name] for name in expected}, expected)
@@ -166,18 +193,79 @@ class PartitionTests(DatabaseCase):
 
     async def test_months_beyond_the_retention_are_dropped_whole_and_others_kept(self) -> None:
         for month in (1, 2, 3, 4):
-            await self.database.maintain(datetime(2026, month, 1, tzinfo=UTC), 0)
-        await self.database.maintain(datetime(2026, 4, 15, tzinfo=UTC), 60)
+            await self.database.maintain(datetime(2026, month, 1, tzinfo=UTC), kept(0))
+        await self.database.maintain(datetime(2026, 4, 15, tzinfo=UTC), kept(60))
         names = set(self.partitions("charger_data"))
         self.assertFalse(names & {"charger_data_y2025m12", "charger_data_y2026m01"})
         self.assertLessEqual({"charger_data_y2026m02", "charger_data_y2026m03", "charger_data_default"}, names)
+
+    async def test_months_are_made_after_a_long_pause_under_load_and_with_odd_dates(self) -> None:
+        moments = [NOW.replace(year=year) for year in (1970, 2024, 2026, 2027, 2028, 2099)]
+        others = await self.opened()
+        written = 0
+        ended = False
+
+        async def load() -> None:
+            nonlocal written
+            while not ended:
+                samples = [a_sample(written, sampled_at=moment) for moment in moments]
+                entries = [replace(an_entry(a_message(written)), received_at=moment) for moment in moments]
+
+                def work(uow: SqlUnitOfWork, samples: Any = samples, entries: Any = entries) -> None:
+                    uow.sessions.add_samples(samples)
+                    uow.log.append(entries)
+
+                await others.transact(work, name="load")
+                written += 1
+
+        loading = Deferred.fromCoroutine(load())
+        for pause in (0, 31, 400, 740):
+            before = written
+            await self.database.maintain(NOW + timedelta(days=pause), kept(0))
+            await until(lambda before=before: written > before)  # type: ignore[misc]
+        ended = True
+        await loading
+        for table in ("meter_values", "charger_data"):
+            rows = self.partitions(table)
+            self.assertEqual(sum(rows.values()), written * len(moments))
+            self.assertEqual(rows[f"{table}_default"], written * 3)
+            made = {f"{table}_y{year}m{month:02}" for year, month in ((2026, 2), (2026, 6), (2027, 3), (2028, 5))}
+            self.assertLessEqual(made, set(rows))
+
+    async def test_a_month_with_too_much_in_the_default_stays_there_and_the_next_is_made(self) -> None:
+        self.patch(partitions, "MOST_MOVED", 3)
+        month = datetime(2031, 5, 15, tzinfo=UTC)
+        samples = [a_sample(1, sampled_at=month + timedelta(seconds=second)) for second in range(4)]
+        await self.write(lambda uow: uow.sessions.add_samples(samples))
+        await self.database.maintain(month, kept(0))
+        rows = self.partitions("meter_values")
+        self.assertNotIn("meter_values_y2031m05", rows)
+        self.assertEqual(rows["meter_values_default"], 4)
+        self.assertLessEqual({"meter_values_y2031m04", "meter_values_y2031m06", "meter_values_y2031m07"}, set(rows))
+        self.assertIn("charger_data_y2031m05", self.partitions("charger_data"))
+
+    async def test_a_table_that_somebody_reads_for_long_keeps_nothing_else_from_being_done(self) -> None:
+        await self.write(lambda uow: uow.consumed.first_times("consumer", ["old"], NOW - timedelta(days=1000)))
+        await self.database.maintain(NOW - timedelta(days=1000), kept(0))
+        self.patch(partitions, "_LOCK_TIMEOUT", "SET LOCAL lock_timeout = '100ms'")
+        backup = psycopg2.connect(self.url)
+        self.addCleanup(backup.close)
+        backup.cursor().execute("LOCK TABLE meter_values, meter_values_default IN ACCESS SHARE MODE")
+        await self.refused(self.database.maintain(NOW, kept(400)), DatabaseUnavailable)
+        await self.a_charger()
+        self.assertEqual(run(self.url, "SELECT count(*) FROM consumed_events"), [(0,)])
+        self.assertNotIn("charger_data_y2023m06", self.partitions("charger_data"))
+        self.assertIn("meter_values_y2023m06", self.partitions("meter_values"))
+        backup.rollback()
+        await self.database.maintain(NOW, kept(400))
+        self.assertNotIn("meter_values_y2023m06", self.partitions("meter_values"))
 
     async def test_maintenance_waits_for_nobody_who_does_the_same(self) -> None:
         connection = psycopg2.connect(self.url)
         self.addCleanup(connection.close)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (0x63736D73,))
-            await self.database.maintain(datetime(2031, 1, 1, tzinfo=UTC), 0)
+            await self.database.maintain(datetime(2031, 1, 1, tzinfo=UTC), kept(0))
         self.assertNotIn("meter_values_y2031m01", self.partitions("meter_values"))
 
 

@@ -10,7 +10,7 @@ from csms.ocpp.quirks import Deviation
 from csms.storage import token_groups, tokens
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.batches import Fleet, handled, prepare
-from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_session
+from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_session, kept
 
 
 def limited(uow: SqlUnitOfWork, count: int) -> tuple[list[int], int]:
@@ -181,7 +181,7 @@ class TokensContract(DatabaseCase):
                 uow.deviations.note(charger_id, name, [Deviation("null", "$.x")], at=at)
 
         await self.write(see)
-        await self.database.maintain(NOW, 400)
+        await self.database.maintain(NOW, kept(400))
         self.assertEqual([one.token for one in await self.look(lambda uow: uow.unknown_tokens.page())], ["NEW"])
         self.assertEqual([one.action for one in await self.look(lambda uow: uow.deviations.of(charger_id))], ["NEW"])
 

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
+from csms.domain.retention import Retention
 from csms.ports import Database, DatabaseUnavailable
 from csms.storage.database import open_database
 from tests.servers import drop_database, postgresql_url
@@ -49,8 +50,8 @@ class Flaky:
     async def read(self, work: Callable[[UnitOfWork], T], *, name: str) -> T:
         return await self._database.read(work, name=name)
 
-    async def maintain(self, now: datetime, retention_days: int) -> None:
-        await self._database.maintain(now, retention_days)
+    async def maintain(self, now: datetime, kept: Retention, *, enough: Callable[[], bool] = lambda: False) -> None:
+        await self._database.maintain(now, kept, enough=enough)
 
 
 async def sqlite(case: Any) -> Flaky:

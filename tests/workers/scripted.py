@@ -76,6 +76,7 @@ class ScriptedBroker:
     errors: list[BrokerError] = field(default_factory=list)
     """What the next publishes fail with."""
     hold_confirms: bool = False
+    _when_up: list[Deferred[None]] = field(default_factory=list)
 
     async def start(self) -> None:
         """It is there."""
@@ -84,10 +85,21 @@ class ScriptedBroker:
         """It stays."""
 
     def on_state(self, listener: Callable[[BrokerState], None]) -> None:
-        """It has always the same state."""
+        """Nobody is told."""
 
     async def when_up(self) -> None:
-        """It is."""
+        """Wait for :meth:`rise`, unless it is."""
+        if self.state is not BrokerState.UP:
+            up: Deferred[None] = Deferred(self._when_up.remove)
+            self._when_up.append(up)
+            await up
+
+    def rise(self) -> None:
+        """Be up."""
+        self.state = BrokerState.UP
+        waiting, self._when_up = self._when_up, []
+        for deferred in waiting:
+            deferred.callback(None)
 
     def publish(
         self, exchange: str, routing_key: str, message: Message, *, deadline_s: float = 8.0, mandatory: bool = True

@@ -16,7 +16,7 @@ from csms.domain.messages import ChargerMessage, Reply
 from csms.domain.model import LogEntry, Session
 from csms.domain.repositories import UnitOfWork
 from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
-from csms.ports import BrokerState, Fenced
+from csms.ports import BrokerError, BrokerState, Fenced
 from csms.workers import ocpp, relay
 from csms.workers.ocpp import ShardWork
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
@@ -29,17 +29,22 @@ POLICY = Policy(accept_unknown_tokens=True)
 
 
 class Worker:
-    """One worker process, reduced to its shard 0."""
+    """One worker process, reduced to one shard."""
 
-    def __init__(self, database: places.Flaky, *, hold_confirms: bool = False) -> None:
+    def __init__(self, database: places.Flaky, *, shard: int = 0, hold_confirms: bool = False) -> None:
         self.clock = Clock()
         self.clock.advance(datetime.now(UTC).timestamp())
         self.broker = ScriptedBroker(hold_confirms=hold_confirms)
         self.relay = Relay(self.broker, database, self.clock)
-        self.work = ShardWork(0, broker=self.broker, database=database, relay=self.relay, policy=POLICY)
+        self.work = ShardWork(shard, broker=self.broker, database=database, relay=self.relay, policy=POLICY)
 
     async def commit(self, *batch: ChargerMessage) -> Sequence[Outcome]:
         return await self.work.commit([self.work.decode(calls.on_broker(message)) for message in batch])
+
+    async def caught_up(self) -> None:
+        """Wait until nothing of the shard goes by way of the outbox any more."""
+        for catching_up in tuple(self.relay._catching_up.values()):
+            await catching_up
 
     @property
     def replies(self) -> list[Reply]:
@@ -154,7 +159,8 @@ class ShardTests(TestCase):
         await successor.work.begin()
         await successor.commit(message)
         self.assertEqual(successor.replies, self.worker.replies)
-        self.assertEqual(successor.told, [])
+        # Nobody knows that they were confirmed; whoever gets them again knows their ids.
+        self.assertEqual(successor.event_ids, self.worker.event_ids)
         self.assertEqual(len(await self.sessions()), 1)
 
     async def test_the_fenced_write_nothing(self) -> None:
@@ -167,6 +173,52 @@ class ShardTests(TestCase):
         self.assertEqual(self.worker.broker.published, [])
         await successor.commit(calls.start(self.charger))
         self.assertEqual(len(await self.sessions()), 1)
+
+    async def test_who_takes_a_shard_tells_first_what_its_last_holder_has_left(self) -> None:
+        self.patch(relay, "_SWEEP_LIMIT", 2)
+        dead = Worker(self.database)
+        await dead.work.begin()
+        dead.broker.errors = [BrokerError("gone")] * 100
+        for number, word in enumerate(("Available", "Preparing", "Charging", "Finishing")):
+            await dead.commit(calls.status(self.charger, word, number=number))
+        left = await self.waiting()
+        successor = Worker(self.database)
+        await successor.work.begin()
+        await successor.commit(calls.status(self.charger, "Available", number=9))
+        self.assertEqual(len(left), 5)
+        self.assertEqual(successor.event_ids[:-1], left)
+
+    async def test_what_other_shards_have_left_is_not_its_business(self) -> None:
+        other = Worker(self.database, shard=1, hold_confirms=True)
+        await other.work.begin()
+        await other.commit(calls.status(self.charger, "Available"))
+        successor = Worker(self.database)
+        await successor.work.begin()
+        self.assertEqual(successor.event_ids, [])
+
+    async def test_while_the_broker_takes_nothing_rows_wait_and_come_out_in_order(self) -> None:
+        broker = self.worker.broker
+        broker.state = BrokerState.BLOCKED
+        for number, word in enumerate(("Available", "Preparing", "Charging")):
+            await self.worker.commit(calls.status(self.charger, word, number=number))
+        self.assertEqual(self.worker.told, [])
+        left = await self.waiting()
+        broker.rise()
+        # This one is written while the others are read.
+        await self.worker.commit(calls.status(self.charger, "Finishing", number=8))
+        await self.worker.caught_up()
+        await self.worker.commit(calls.status(self.charger, "Available", number=9))
+        self.assertEqual(self.worker.event_ids[: len(left)], left)
+        self.assertEqual(len(self.worker.event_ids), len(left) + 2)
+        self.assertEqual(self.worker.event_ids, sorted(self.worker.event_ids))
+
+    async def test_a_stop_while_the_broker_takes_nothing_leaves_the_rows_to_the_next(self) -> None:
+        self.worker.broker.state = BrokerState.DOWN
+        await self.worker.commit(calls.status(self.charger, "Available"))
+        await self.worker.relay.finish()
+        successor = Worker(self.database)
+        await successor.work.begin()
+        self.assertEqual(successor.told, ["charger.connected", "charger.status.changed"])
 
     async def test_left_behind_notifications_are_published_by_another_worker(self) -> None:
         dead = Worker(self.database, hold_confirms=True)

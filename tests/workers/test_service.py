@@ -23,6 +23,7 @@ from csms.domain.handling import Handled, Policy
 from csms.domain.messages import ChargerMessage, Notification, Reply, decode, decode_notification
 from csms.domain.model import Charger, HourlyUse
 from csms.domain.repositories import UnitOfWork
+from csms.domain.retention import Retention
 from csms.domain.topology import (
     ALL_NOTIFICATIONS,
     EVENTS_EXCHANGE,
@@ -107,6 +108,7 @@ class InstallationCase(TestCase):
             shards=SHARDS,
             policy=Policy(accept_unknown_tokens=True),
             certificates=CertificateSettings(),
+            kept=Retention(),
             reactor=reactor,
             name="test",
         )
