@@ -203,8 +203,11 @@ class Outbox(Protocol):
         """Rows of a shard with ids above ``after``, oldest first: for whoever holds it now, however fresh they are."""
         ...
 
-    def waiting(self, *, older_than: datetime, limit: int) -> Sequence[OutboxRow]:
-        """Rows left behind (by a worker that died), oldest first, locked against other workers."""
+    def waiting(self, *, older_than: datetime, limit: int, of_shards: datetime | None = None) -> Sequence[OutboxRow]:
+        """Rows left behind (by a worker that died), oldest first, locked against other workers.
+
+        ``of_shards``: rows of shards must be older than this.
+        """
         ...
 
     def published(self, ids: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, or_, select, update
 
 from csms.domain.command_model import Command
 from csms.domain.commands import order_of
@@ -46,8 +46,10 @@ class SqlOutbox:
             shard, [(COMMANDS_EXCHANGE, one.command_id, one.device_id, encode(order_of(one))) for one in commands]
         )
 
-    def waiting(self, *, older_than: datetime, limit: int) -> Sequence[OutboxRow]:
+    def waiting(self, *, older_than: datetime, limit: int, of_shards: datetime | None = None) -> Sequence[OutboxRow]:
         stale = _rows.where(outbox.c.taken_at < older_than).order_by(outbox.c.id).limit(limit)
+        if of_shards is not None:
+            stale = stale.where(or_(outbox.c.shard.is_(None), outbox.c.taken_at < of_shards))
         return self._taken(stale.with_for_update(skip_locked=True))
 
     def of_shard(self, shard: int, *, after: int, limit: int) -> Sequence[OutboxRow]:

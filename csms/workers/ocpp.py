@@ -49,6 +49,8 @@ class _Effects:
     replies: list[tuple[str, Reply]] = field(default_factory=list)
     rows: list[OutboxRow] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    repeats: int = 0
+    """Messages that are in the log already."""
 
 
 class ShardWork:
@@ -82,7 +84,11 @@ class ShardWork:
             self._relay.give_back(published)
             raise
         self._reply(effects.replies)
-        self._relay.publish(effects.rows, shard=self._shard)
+        if effects.repeats:
+            # Perhaps of a commit whose answer was lost: what it wrote is told now, before what comes after it.
+            await self._relay.catch_up(self._shard)
+        else:
+            self._relay.publish(effects.rows, shard=self._shard)
         for (action, outcome), count in effects.counts.items():
             metrics.HANDLED.labels(action, outcome).inc(count)
         return effects.outcomes
@@ -115,6 +121,7 @@ class ShardWork:
                 outcome = "done" if handled.error is None else "refused"
             else:
                 outcome = "repeated"
+                effects.repeats += 1
             effects.counts[_label(message), outcome] += 1
             if stored and received.reply_to:
                 effects.replies.append((received.reply_to, _reply(message, stored)))

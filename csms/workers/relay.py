@@ -38,6 +38,10 @@ _log = Logger(namespace="csms.workers")
 PUBLISH_DEADLINE_S = 8.0
 STALE_S = 10.0
 """Rows older than this were left behind: a living worker has published or given up by then."""
+SHARD_DEADLINE_S = 60.0
+"""Of rows of a shard. One that is given up while later ones wait on would be told after them: a broker that only hangs,
+or is left for another node, must have had time for all."""
+SHARD_STALE_S = SHARD_DEADLINE_S + 10.0
 WINDOW = 5000
 """Notifications unconfirmed at once; with more, workers wait before they take the next batch."""
 FINISH_S = 3.0
@@ -77,7 +81,10 @@ class Relay:
         if shard is not None and (shard in self._behind or self._broker.state is not BrokerState.UP):
             self._keep_back(rows, shard)
             return
-        spawn(self._confirm(self._send(rows)), "confirms of notifications")
+        if shard is not None:
+            self._put_out(rows)
+        else:
+            spawn(self._confirm(self._send(rows, PUBLISH_DEADLINE_S)), "confirms of notifications")
 
     async def catch_up(self, shard: int) -> int:
         """Publish what the outbox has of a shard, in order; up to which id. Raises DatabaseError."""
@@ -86,7 +93,7 @@ class Relay:
             read = partial(_read_shard, shard=shard, after=after)
             rows = await self._database.transact(read, name="outbox of a shard")
             known = self._unconfirmed.union(self._confirmed)
-            self.publish([row for row in rows if row.id not in known])
+            self._put_out([row for row in rows if row.id not in known])
             after = rows[-1].id if rows else after
             if len(rows) < _SWEEP_LIMIT:
                 return after
@@ -116,9 +123,11 @@ class Relay:
         if self._broker.state is not BrokerState.UP:
             return
         now_s = self._clock.seconds()
-        stale = datetime.fromtimestamp(now_s, UTC) - timedelta(seconds=STALE_S)
+        now = datetime.fromtimestamp(now_s, UTC)
+        stale, shards_stale = now - timedelta(seconds=STALE_S), now - timedelta(seconds=SHARD_STALE_S)
         rows = await self._database.transact(
-            lambda uow: uow.outbox.waiting(older_than=stale, limit=_SWEEP_LIMIT), name="outbox sweep"
+            lambda uow: uow.outbox.waiting(older_than=stale, of_shards=shards_stale, limit=_SWEEP_LIMIT),
+            name="outbox sweep",
         )
         found = {row.id for row in rows}
         self._tries = {row_id: again for row_id, again in self._tries.items() if row_id in found}
@@ -126,7 +135,7 @@ class Relay:
         due = [row for row in rows if row.id not in settled and self._is_due(row.id, now_s)]
         if due:
             metrics.OUTBOX_LEFT_BEHIND.inc(len(due))
-            for row_id in await self._confirm(self._send(due)):
+            for row_id in await self._confirm(self._send(due, PUBLISH_DEADLINE_S)):
                 self._tries.setdefault(row_id, _Try()).failed(self._clock.seconds())
             await self.remove()
 
@@ -176,7 +185,7 @@ class Relay:
             since = self._behind[shard] or []
         finally:
             del self._behind[shard]
-        self.publish([row for row in since if row.id > told])
+        self._put_out([row for row in since if row.id > told])
 
     async def _tell_waiting(self, shard: int) -> int | None:
         """Publish what waits of a shard as soon as the broker is there; up to which id, None when that did not work."""
@@ -195,13 +204,19 @@ class Relay:
         call = self._clock.callLater(seconds, over.callback, None)
         await over
 
-    def _send(self, rows: Sequence[OutboxRow]) -> list[tuple[OutboxRow, Awaitable[None]]]:
+    def _put_out(self, rows: Sequence[OutboxRow]) -> None:
+        """Publish rows of a shard, whose turn it is."""
+        if not rows:
+            return
+        spawn(self._confirm(self._send(rows, SHARD_DEADLINE_S)), "confirms of notifications")
+
+    def _send(self, rows: Sequence[OutboxRow], deadline_s: float) -> list[tuple[OutboxRow, Awaitable[None]]]:
         now = datetime.fromtimestamp(self._clock.seconds(), UTC)
         sent: list[tuple[OutboxRow, Awaitable[None]]] = []
         for row in rows:
             kind = COMMAND if row.exchange == COMMANDS_EXCHANGE else row.routing_key[_KEY_PREFIX:]
             message = Message(body=row.body, message_id=row.event_id, type=kind, timestamp=now)
-            publishing = self._broker.publish(row.exchange, row.routing_key, message, deadline_s=PUBLISH_DEADLINE_S)
+            publishing = self._broker.publish(row.exchange, row.routing_key, message, deadline_s=deadline_s)
             sent.append((row, publishing))
         self._unconfirmed.update(row.id for row in rows)
         metrics.OUTBOX_UNCONFIRMED.set(len(self._unconfirmed))

@@ -99,6 +99,15 @@ class LogContract(DatabaseCase):
         self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(1, after=rows[0].id, limit=1)), [rows[1]])
         self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(2, after=0, limit=9)), [])
 
+    async def test_a_sweep_leaves_rows_of_shards_alone_for_longer(self) -> None:
+        await self.write(lambda uow: uow.outbox.add([a_notification(1)], shard=0))
+        other = await self.write(lambda uow: uow.outbox.add([a_notification(2)]))
+        recently = datetime.now(UTC) - timedelta(seconds=70)
+        swept = await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, of_shards=recently, limit=9))
+        self.assertEqual(swept, other)
+        both = await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, of_shards=FUTURE, limit=9))
+        self.assertEqual(len(both), 2)
+
     async def test_two_takers_at_once_get_disjoint_rows(self) -> None:
         rows = await self.write(lambda uow: uow.outbox.add([a_notification(n) for n in range(40)]))
         stale = datetime.now(UTC)

@@ -16,11 +16,11 @@ from csms.domain.messages import ChargerMessage, Reply
 from csms.domain.model import LogEntry, Session
 from csms.domain.repositories import UnitOfWork
 from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
-from csms.ports import BrokerError, BrokerState, Fenced
+from csms.ports import BrokerError, BrokerState, DatabaseUnavailable, Fenced
 from csms.workers import ocpp, relay
 from csms.workers.ocpp import ShardWork
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
-from csms.workers.relay import Relay
+from csms.workers.relay import SHARD_STALE_S, Relay
 from tests.workers import calls, places
 from tests.workers.scripted import Publish, ScriptedBroker
 
@@ -114,6 +114,17 @@ class ShardTests(TestCase):
         self.assertEqual(self.worker.told, ["charger.connected", "charging.started"])
         [entry] = await self.log()
         self.assertEqual((entry.action, entry.message_id), ("StartTransaction", reply.message_id))
+
+    async def test_what_was_committed_without_our_knowing_is_told_before_what_comes_after_it(self) -> None:
+        batch = [calls.status(self.charger, "Available", number=1), calls.status(self.charger, "Preparing", number=2)]
+        self.database.fail_after = 1
+        with self.assertRaises(DatabaseUnavailable):
+            await self.worker.commit(*batch)
+        self.assertEqual(self.worker.told, [])
+        await self.worker.commit(*batch, calls.status(self.charger, "Charging", number=3))
+        waiting = await self.waiting()
+        self.assertEqual(len(waiting), 4)
+        self.assertEqual(self.worker.event_ids, waiting)
 
     async def test_a_fact_is_written_and_told_and_not_answered(self) -> None:
         await self.worker.commit(calls.status(self.charger, "Available"))
@@ -227,7 +238,7 @@ class ShardTests(TestCase):
         successor = Worker(self.database)
         await successor.relay.sweep()
         self.assertEqual(successor.event_ids, [])
-        successor.clock.advance(60.0)
+        successor.clock.advance(SHARD_STALE_S + 10.0)
         await successor.relay.sweep()
         self.assertEqual(successor.event_ids, dead.event_ids)
         self.assertEqual(successor.told, ["charger.connected", "charging.started"])

@@ -223,8 +223,7 @@ class ServiceTests(InstallationCase):
                 message = calls.status(charger, ("Available", "Preparing")[number % 2], number=number)
                 sent.append(self.send(message))
             await deferLater(reactor, 0.01, lambda: None)
-        # What was committed without our knowing is told late, by a sweep.
-        await self.words(60, chargers, in_order=False)
+        await self.words(60, chargers)
         for confirm in sent:
             await confirm
         await until(lambda: workers.ready_reason == "")
