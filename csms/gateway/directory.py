@@ -27,6 +27,8 @@ STALE_S = 24 * 3600.0
 UNKNOWN_FRESH_S = 2.0
 PATIENCE_S = 2.0
 """How long a lookup may take before a stale answer is used instead."""
+LAST_PATIENCE_S = 6.0
+"""How long, when there is none: then the charger is refused, before its own patience or the handshake's is over."""
 MAX_KNOWN = 100_000
 MAX_UNKNOWN = 10_000
 MAX_LOOKUPS = 256
@@ -82,7 +84,7 @@ class Directory:
         if not ask:
             raise DatabaseUnavailable("not asked")
         usable = known is not None and now - known.asked_at < STALE_S
-        if await self._looked_up(device_id, patience_s=PATIENCE_S if usable else None):
+        if await self._looked_up(device_id, patience_s=PATIENCE_S if usable else LAST_PATIENCE_S):
             return self._known.get(device_id)
         if usable:
             return known
@@ -156,7 +158,7 @@ class Directory:
         )
         return known
 
-    async def _looked_up(self, device_id: str, *, patience_s: float | None) -> bool:
+    async def _looked_up(self, device_id: str, *, patience_s: float) -> bool:
         """Look up, or join a lookup that runs; whether the answer is known now."""
         lookup = self._lookups.get(device_id)
         if lookup is None:
@@ -167,8 +169,7 @@ class Directory:
                 self._lookups[device_id] = lookup
                 lookup.addCallback(self._landed, device_id)
         mine = _branch(lookup)
-        if patience_s is not None:
-            limit(mine, patience_s, self._clock)
+        limit(mine, patience_s, self._clock)
         try:
             return await mine is True
         except defer.TimeoutError:

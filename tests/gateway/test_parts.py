@@ -13,7 +13,16 @@ from csms.coroutines import spawn
 from csms.domain.identifiers import new_id
 from csms.domain.messages import Reply
 from csms.domain.model import Charger
-from csms.gateway.directory import FRESH_S, MAX_LOOKUPS, PATIENCE_S, STALE_S, UNKNOWN_FRESH_S, Directory, Known
+from csms.gateway.directory import (
+    FRESH_S,
+    LAST_PATIENCE_S,
+    MAX_LOOKUPS,
+    PATIENCE_S,
+    STALE_S,
+    UNKNOWN_FRESH_S,
+    Directory,
+    Known,
+)
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.replies import Replies
 from csms.ports import DatabaseUnavailable
@@ -152,6 +161,14 @@ class DirectoryTests(SynchronousTestCase):
         self.assertNoResult(waiting)
         self.clock.advance(PATIENCE_S)
         self.assertIs(self.successResultOf(waiting), known)
+
+    def test_nothing_remembered_and_a_database_that_hangs_is_an_error_in_time(self) -> None:
+        self.database.slow = Deferred()
+        waiting = self.find()
+        self.clock.advance(LAST_PATIENCE_S)
+        self.failureResultOf(waiting, DatabaseUnavailable)
+        self.database.slow.callback(None)
+        self.assertIsNotNone(self.successResultOf(self.find()))
 
     def test_nothing_remembered_and_no_database_is_an_error(self) -> None:
         self.database.away = True
