@@ -201,7 +201,7 @@ class WorkerSettings:
     batch_size: int = setting(100, "messages of a shard in one database transaction, at most", minimum=1)
     prefetch: int = setting(200, "messages that the broker hands out before the first is acked", minimum=1)
     retry_max_s: float = setting(
-        30.0, "longest pause between two tries of a batch while the database is away", minimum=0.1
+        5.0, "longest pause between two tries of a batch while the database is away", minimum=0.1
     )
     poison_attempts: int = setting(3, "tries of a message that fails by itself, before it is dead-lettered", minimum=1)
     unknown_tokens: UnknownTokens = setting(

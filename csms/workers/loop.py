@@ -60,7 +60,7 @@ class LoopSettings:
     batch_size: int = 100
     prefetch: int = 200
     attempts: int = 3
-    retry_max_s: float = 30.0
+    retry_max_s: float = 5.0
 
 
 class _Failed(Exception):  # noqa: N818 - it names what happened
