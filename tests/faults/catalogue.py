@@ -61,7 +61,19 @@ def fault(
 
 def load_faults() -> dict[str, Fault]:
     """The catalogue, filled: importing a module of faults adds its own."""
-    from tests.faults import broker, charger_faults, message_faults, moments, pairs, processes  # noqa: F401
+    from tests.faults import (  # noqa: F401
+        broker,
+        charger_faults,
+        clusters,
+        database,
+        embedded,
+        message_faults,
+        moments,
+        networks,
+        pairs,
+        processes,
+        shards,
+    )
 
     pairs.add_pairs()
     return FAULTS

@@ -136,9 +136,11 @@ class Site:
         self.charger_ports.append(port)
         self.gateways.append(Service("csms-gateway", self.directory, settings, name=name))
 
-    def add_worker(self, name: str) -> None:
+    def add_worker(self, name: str) -> Service:
         """Another ``csms-worker``."""
-        self.workers.append(Service("csms-worker", self.directory, self.settings(name), name=name))
+        worker = Service("csms-worker", self.directory, self.settings(name), name=name)
+        self.workers.append(worker)
+        return worker
 
 
 class ScaledOut(Site):
@@ -157,10 +159,14 @@ class ScaledOut(Site):
 
     def start_servers(self) -> None:
         self.rabbitmq = RabbitMQ(self.directory / "rabbitmq")
-        self.postgresql = PostgreSQL(self.directory / "postgresql")
+        self.postgresql = self.make_postgresql()
         self.servers += [self.rabbitmq, self.postgresql]
         self.postgresql.start()
         self.rabbitmq.start()
+
+    def make_postgresql(self) -> PostgreSQL:
+        """The database server, not started."""
+        return PostgreSQL(self.directory / "postgresql")
 
     def make_services(self) -> None:
         for number in (1, 2):

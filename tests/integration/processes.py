@@ -96,6 +96,10 @@ class Service:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    def setting(self, name: str) -> str:
+        """What it was given as an environment variable."""
+        return self._settings[name]
+
     @property
     def pid(self) -> int:
         """Its process id."""

@@ -64,11 +64,24 @@ class Cluster:
             node.kill()
         self._epmd.kill()
 
+    def resume(self) -> None:
+        """SIGCONT to those that were paused."""
+        for node in self.nodes:
+            if node.alive:
+                node.resume()
+
+    def living(self) -> Node:
+        """A node that runs."""
+        return next(node for node in self.nodes if node.alive)
+
     def new_vhost(self) -> str:
         """Make a fresh vhost; a URL of it that names all nodes."""
-        vhost = urlsplit(self.nodes[0].new_vhost()).path
+        return self.url(urlsplit(self.living().new_vhost()).path[1:])
+
+    def url(self, vhost: str = "%2F") -> str:
+        """A URL that names all nodes."""
         hosts = ",".join(f"127.0.0.1:{node.ports['amqp']}" for node in self.nodes)
-        return f"amqp://guest:guest@{hosts}{vhost}"
+        return f"amqp://guest:guest@{hosts}/{vhost}"
 
     def leader(self, vhost: str, queue: str) -> Node:
         """The node that leads a quorum queue, as those see it that live."""

@@ -138,12 +138,12 @@ class Daemon:
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nobody answers, until :meth:`resume`."""
-        for pid in (self.pid, *self.children()):
+        for pid in (self.pid, *self.children()) if self.alive else ():
             os.kill(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT after :meth:`pause`."""
-        for pid in (*self.children(), self.pid):
+        for pid in (*self.children(), self.pid) if self.alive else ():
             os.kill(pid, signal.SIGCONT)
 
     def children(self) -> list[int]:

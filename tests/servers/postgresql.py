@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -86,21 +87,37 @@ class PostgreSQL(Daemon):
         for lock in (self.directory / "data" / "postmaster.pid", *self.directory.glob(".s.PGSQL.*.lock")):
             lock.unlink(missing_ok=True)
 
+    def crash(self) -> None:
+        """An immediate shutdown: no session is ended, nothing is flushed; a start has to recover."""
+        self.send(signal.SIGQUIT)
+        self.await_end()
+
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements outside of transactions, as the superuser; the rows of the last."""
+        return _execute(self.url(), *statements)
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting for everybody, in sessions that are open, too; an empty value takes that back."""
+        change = f"ALTER SYSTEM SET {name} = '{value}'" if value else f"ALTER SYSTEM RESET {name}"
+        self.execute("SET default_transaction_read_only = off", change, "SELECT pg_reload_conf()")
+
+    def end_sessions(self, application: str) -> int:
+        """Terminate the backends of everybody who calls himself so; how many."""
+        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = '{}'"
+        return int(self.execute(ended.format(application))[0][0])
+
     def new_database(self) -> str:
         """Make a fresh, empty database; its URL."""
         name = f"test_{uuid.uuid4().hex}"
-        self._execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
     def _serves(self) -> bool:
         try:
-            self._execute("SELECT 1")
+            self.execute("SELECT 1")
         except psycopg2.OperationalError:
             return False
         return True
-
-    def _execute(self, statement: str) -> None:
-        _execute(self.url(), statement)
 
 
 def drop_database(url: str) -> None:
@@ -109,12 +126,14 @@ def drop_database(url: str) -> None:
     _execute(parts._replace(path="/postgres").geturl(), f"DROP DATABASE {parts.path[1:]} WITH (FORCE)")
 
 
-def _execute(url: str, statement: str) -> None:
+def _execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
     connection = psycopg2.connect(url, connect_timeout=10)
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
     finally:
         connection.close()
 
