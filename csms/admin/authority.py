@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site, read_input
 from csms.authority import Authority, AuthorityError, write_key
@@ -47,9 +48,12 @@ async def sign(site: Site, arguments: argparse.Namespace) -> Answer:
             raise CommandError(f"the request in {_named(arguments.csr)} is refused: {why_not}")
         chain = authority.sign_charger(csr, operator=operator, name=name, now=now, days=days)
         try:
-            return issue(uow, charger, csr, chain, operator=operator, now=now)
+            certificate = issue(uow, charger, csr, chain, operator=operator, now=now)
         except BadCertificate as error:
             raise CommandError(str(error)) from error
+        target = f"issued-certificates/{certificate.serial_number}"
+        note(site, uow, "ca sign", target, after={"deviceId": charger.device_id})
+        return certificate
 
     database = await site.database()
     certificate = await database.transact(work, name="sign certificate")
@@ -67,6 +71,8 @@ async def revoke(site: Site, arguments: argparse.Namespace) -> Answer:
             if certificate.revoked_at is None:
                 certificate.revoked_at = now
                 certificate.revocation_reason = arguments.reason
+                target = f"issued-certificates/{certificate.serial_number}"
+                note(site, uow, "ca revoke", target, after={"reason": arguments.reason})
         return len(found)
 
     database = await site.database()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site, read_input
 from csms.domain.credentials import generate_password, hash_password, objection
@@ -28,6 +29,7 @@ async def add(site: Site, arguments: argparse.Namespace) -> Answer:
             return False
         password_hash = hash_password(password) if password else ""
         uow.chargers.add(Charger(device_id=device_id, password_hash=password_hash, created_at=site.now()))
+        note(site, uow, "charger add", f"chargers/{device_id}", after={"password": bool(password)})
         return True
 
     database = await site.database()
@@ -46,6 +48,7 @@ async def set_password(site: Site, arguments: argparse.Namespace) -> Answer:
             return False
         charger.password_hash = hash_password(password)
         charger.next_passwords.clear()
+        note(site, uow, "charger set-password", f"chargers/{charger.device_id}/password")
         return True
 
     database = await site.database()
@@ -67,7 +70,7 @@ async def bind(site: Site, arguments: argparse.Namespace) -> Answer:
         holder = uow.chargers.by_certificate_name(serial)
         if holder is not None and holder is not charger:
             raise CommandError(f"{serial} is bound to charger {holder.device_id} already")
-        charger.certificate_name = serial
+        _rebind(site, uow, charger, "charger bind", serial)
         return serial
 
     database = await site.database()
@@ -85,7 +88,7 @@ async def unbind(site: Site, arguments: argparse.Namespace) -> Answer:
         charger = uow.chargers.by_device_id(arguments.device_id)
         if charger is None:
             raise _unknown(arguments.device_id)
-        charger.certificate_name = ""
+        _rebind(site, uow, charger, "charger unbind", "")
 
     database = await site.database()
     await database.transact(work, name="unbind serial number")
@@ -99,7 +102,16 @@ async def allow_profile(site: Site, arguments: argparse.Namespace) -> Answer:
         charger = uow.chargers.by_device_id(arguments.device_id)
         if charger is None:
             raise _unknown(arguments.device_id)
-        charger.security_profile = min(charger.security_profile, arguments.profile)
+        before = charger.security_profile
+        charger.security_profile = min(before, arguments.profile)
+        note(
+            site,
+            uow,
+            "charger allow-profile",
+            f"chargers/{charger.device_id}",
+            before={"leastSecurityProfile": before},
+            after={"leastSecurityProfile": charger.security_profile},
+        )
         return charger.security_profile
 
     database = await site.database()
@@ -114,7 +126,17 @@ async def remove(site: Site, arguments: argparse.Namespace) -> Answer:
     """Let a charger in no more."""
 
     def work(uow: UnitOfWork) -> bool:
-        return uow.chargers.remove(arguments.device_id)
+        charger = uow.chargers.by_device_id(arguments.device_id)
+        if charger is None:
+            return False
+        note(
+            site,
+            uow,
+            "charger remove",
+            f"chargers/{charger.device_id}",
+            before={"registration": charger.registration.value},
+        )
+        return uow.chargers.remove(charger.device_id)
 
     database = await site.database()
     if not await database.transact(work, name="remove charger"):
@@ -154,6 +176,18 @@ async def list_all(site: Site, arguments: argparse.Namespace) -> Answer:
         if len(page) < _PAGE:
             return table(rows, "no chargers yet; `csms-admin charger add <deviceId>` adds one")
         after = page[-1].device_id
+
+
+def _rebind(site: Site, uow: UnitOfWork, charger: Charger, action: str, serial: str) -> None:
+    before, charger.certificate_name = charger.certificate_name, serial
+    note(
+        site,
+        uow,
+        action,
+        f"chargers/{charger.device_id}",
+        before={"certificateName": before},
+        after={"certificateName": serial},
+    )
 
 
 def _device_id(text: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site
+from csms.domain.repositories import UnitOfWork
 from csms.logs import escape
 from csms.ports import DeadLetter, DeadLetters
 
@@ -34,6 +36,7 @@ async def replay(site: Site, arguments: argparse.Namespace) -> Answer:
     """Send dead letters back to where they died."""
     letters = await site.dead_letters()
     ids = await _chosen(letters, arguments)
+    await _note(site, "dead-letter replay", ids)
     count = await letters.replay(ids)
     return _counted("replayed", count, ids)
 
@@ -42,6 +45,7 @@ async def drop(site: Site, arguments: argparse.Namespace) -> Answer:
     """Forget dead letters for good."""
     letters = await site.dead_letters()
     ids = await _chosen(letters, arguments)
+    await _note(site, "dead-letter drop", ids)
     count = await letters.drop(ids)
     return _counted("dropped", count, ids)
 
@@ -59,6 +63,17 @@ async def _find(letters: DeadLetters, wanted: str) -> DeadLetter:
         if letter.id == wanted:
             return letter
     raise CommandError(f"there is no dead letter {wanted} among the oldest {_LIMIT}")
+
+
+async def _note(site: Site, action: str, ids: list[str]) -> None:
+    """Beforehand: the letters may be in the broker, out of reach of the database's transaction."""
+
+    def work(uow: UnitOfWork) -> None:
+        for letter_id in ids:
+            note(site, uow, action, f"dead-letters/{letter_id}")
+
+    database = await site.database()
+    await database.transact(work, name="note dead letters")
 
 
 def _counted(verb: str, count: int, ids: list[str]) -> Answer:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site
 from csms.domain.repositories import UnitOfWork
@@ -26,6 +27,7 @@ async def add(site: Site, arguments: argparse.Namespace) -> Answer:
         if uow.token_groups.get(name) is not None:
             return False
         uow.token_groups.add(new)
+        note(site, uow, "group add", f"token-groups/{name}", after={"maxSessions": new.max_sessions, "note": new.note})
         return True
 
     database = await site.database()
@@ -41,7 +43,15 @@ async def set_limit(site: Site, arguments: argparse.Namespace) -> Answer:
         group = uow.token_groups.get(arguments.name)
         if group is None:
             return False
-        group.max_sessions = arguments.limit
+        before, group.max_sessions = group.max_sessions, arguments.limit
+        note(
+            site,
+            uow,
+            "group set-limit",
+            f"token-groups/{group.name}",
+            before={"maxSessions": before},
+            after={"maxSessions": arguments.limit},
+        )
         return True
 
     database = await site.database()
@@ -55,8 +65,16 @@ async def set_limit(site: Site, arguments: argparse.Namespace) -> Answer:
 
 async def remove(site: Site, arguments: argparse.Namespace) -> Answer:
     """Forget the group's limit; its tokens stay in it."""
+
+    def work(uow: UnitOfWork) -> bool:
+        group = uow.token_groups.get(arguments.name)
+        if group is None:
+            return False
+        note(site, uow, "group remove", f"token-groups/{group.name}", before={"maxSessions": group.max_sessions})
+        return uow.token_groups.remove(group.name)
+
     database = await site.database()
-    if not await database.transact(lambda uow: uow.token_groups.remove(arguments.name), name="remove group"):
+    if not await database.transact(work, name="remove group"):
         raise _unknown(arguments.name)
     return Answer(
         f"removed group {arguments.name}; tokens that name it have no common limit", {"group": arguments.name}

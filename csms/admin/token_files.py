@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError
 from csms.admin.site import Site
 from csms.domain import token_csv
@@ -27,7 +28,9 @@ async def import_all(site: Site, arguments: argparse.Namespace) -> Answer:
 
     def work(uow: UnitOfWork) -> Stored:
         file.seek(0)
-        return token_csv.take(uow, file, now=site.now(), dry_run=arguments.dry_run)
+        stored = token_csv.take(uow, file, now=site.now(), dry_run=arguments.dry_run)
+        note(site, uow, "token import", "id-tokens", after={"added": stored.added, "replaced": stored.replaced})
+        return stored
 
     database = await site.database()
     with _opened(arguments.file) as file:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site
 from csms.domain.model import IdToken
@@ -33,6 +34,7 @@ async def add(site: Site, arguments: argparse.Namespace) -> Answer:
         if uow.id_tokens.get(token) is not None:
             return False
         uow.id_tokens.add(new)
+        note(site, uow, "token add", f"id-tokens/{token}", after=_shown(new))
         return True
 
     database = await site.database()
@@ -62,18 +64,7 @@ async def list_all(site: Site, arguments: argparse.Namespace) -> Answer:
             return uow.id_tokens.page(after=after, limit=_PAGE)
 
         page = await database.read(work, name="list tokens")
-        rows += [
-            {
-                "token": token.token,
-                "type": token.type,
-                "blocked": token.blocked,
-                "expiresAt": token.expires_at,
-                "group": token.group,
-                "maxSessions": token.max_sessions,
-                "note": token.note,
-            }
-            for token in page
-        ]
+        rows += [_shown(token) for token in page]
         if len(page) < _PAGE:
             return table(rows, "no tokens yet; `csms-admin token add <token>` adds one")
         after = page[-1].token
@@ -84,13 +75,33 @@ async def _set_blocked(site: Site, token: str, *, blocked: bool) -> Answer:
         known = uow.id_tokens.get(token)
         if known is None:
             return False
-        known.blocked = blocked
+        before, known.blocked = known.blocked, blocked
+        note(
+            site,
+            uow,
+            "token block" if blocked else "token unblock",
+            f"id-tokens/{known.token}",
+            before={"blocked": before},
+            after={"blocked": blocked},
+        )
         return True
 
     database = await site.database()
     if not await database.transact(work, name="block token"):
         raise CommandError(f"there is no token {token}")
     return Answer(f"{'blocked' if blocked else 'unblocked'} token {token}", {"token": token, "blocked": blocked})
+
+
+def _shown(token: IdToken) -> dict[str, Any]:
+    return {
+        "token": token.token,
+        "type": token.type,
+        "blocked": token.blocked,
+        "expiresAt": token.expires_at,
+        "group": token.group,
+        "maxSessions": token.max_sessions,
+        "note": token.note,
+    }
 
 
 def _token(text: str) -> str:

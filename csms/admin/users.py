@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site, read_input
 from csms.api.passwords import hash_password
-from csms.domain.people import AuditEntry, PrincipalKind, Role, User, name_objection, password_objection
+from csms.domain.people import Role, User, name_objection, password_objection
 from csms.domain.repositories import UnitOfWork
 
 _PAGE = 500
@@ -29,7 +28,7 @@ async def add(site: Site, arguments: argparse.Namespace) -> Answer:
         if uow.people.user(name) is not None:
             return False
         uow.people.add_user(user)
-        _note(site, uow, "user add", name, after={"role": role})
+        note(site, uow, "user add", f"users/{name}", after={"role": role})
         return True
 
     database = await site.database()
@@ -45,7 +44,7 @@ async def set_password(site: Site, arguments: argparse.Namespace) -> Answer:
     def change(uow: UnitOfWork, user: User) -> None:
         user.password_hash = password_hash
         uow.people.end_sign_ins(user)
-        _note(site, uow, "user set-password", user.name)
+        note(site, uow, "user set-password", f"users/{user.name}")
 
     await _changed(site, arguments.name, change)
     return Answer(f"user {arguments.name} has a new password", {"name": arguments.name})
@@ -56,7 +55,7 @@ async def set_role(site: Site, arguments: argparse.Namespace) -> Answer:
     role = Role(arguments.role)
 
     def change(uow: UnitOfWork, user: User) -> None:
-        _note(site, uow, "user set-role", user.name, before={"role": user.role}, after={"role": role})
+        note(site, uow, "user set-role", f"users/{user.name}", before={"role": user.role}, after={"role": role})
         user.role = role
         uow.people.end_sign_ins(user)
 
@@ -68,7 +67,7 @@ async def remove(site: Site, arguments: argparse.Namespace) -> Answer:
     """Forget a user, with all sign-ins and API tokens."""
 
     def change(uow: UnitOfWork, user: User) -> None:
-        _note(site, uow, "user remove", user.name, before={"role": user.role})
+        note(site, uow, "user remove", f"users/{user.name}", before={"role": user.role})
         uow.people.remove_user(user)
 
     await _changed(site, arguments.name, change)
@@ -112,24 +111,3 @@ def _hashed(arguments: argparse.Namespace) -> str:
     if objection:
         raise CommandError(f"the password is refused: {objection}")
     return hash_password(password)
-
-
-def _note(
-    site: Site, uow: UnitOfWork, action: str, name: str, *, before: dict[str, Any] | None = None, after: Any = None
-) -> None:
-    uow.audit.add(
-        AuditEntry(
-            at=site.now(),
-            kind=PrincipalKind.SHELL,
-            name="csms-admin",
-            address="",
-            action=action,
-            target=f"users/{name}",
-            before=_text(before),
-            after=_text(after),
-        )
-    )
-
-
-def _text(value: dict[str, Any] | None) -> str:
-    return "" if value is None else msgspec.json.encode(value).decode()

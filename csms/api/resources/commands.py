@@ -11,6 +11,7 @@ from csms.api import command_requests as requests
 from csms.api.operations import Call, Operation, Reply
 from csms.api.parameters import Body, Paged, Query, Text
 from csms.api.problems import Problem
+from csms.api.resources.auditing import note
 from csms.api.resources.reading import not_found, read
 from csms.api.views import Page
 from csms.api.views_commands import BatchView, CommandView, batch_view, command_view
@@ -176,6 +177,8 @@ async def cancel_command(call: Call[Any, None]) -> CommandView:
     def cancel(uow: UnitOfWork) -> tuple[Command | None, bool, list[OutboxRow]]:
         notes = Notes(new_id(int(now.timestamp() * 1000)), now)
         command = command_life.cancel(uow, command_id, now, notes)
+        if command is not None and notes.list:
+            note(call, uow, f"commands/{command_id}", after={"state": command.state})
         return command, bool(notes.list), to_publish(uow, notes)
 
     command, changed, rows = await call.services.database.transact(cancel, name="cancel command")
