@@ -34,6 +34,21 @@ _MAX_VALUE_CHARACTERS = 4096
 _PLAIN = (str, int, float, bool, type(None))
 
 
+class Trail:
+    """Whether every step of every message is logged, each with its ``message_id``, which is in its row, too.
+
+    Only at the level debug: a line that nobody reads costs as much as the message itself, so it is not even made.
+    """
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on = False
+
+
+TRAIL = Trail()
+
+
 def observer(out: TextIO, *, json_lines: bool, level: str) -> ILogObserver:
     """An observer that writes to ``out`` what is of ``level`` (debug, info, warn, error) or more important."""
     formatter = format_json if json_lines else format_text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import Logger
+
 from csms.domain import topology
 from csms.domain.identifiers import new_id
 from csms.domain.messages import (
@@ -17,10 +19,12 @@ from csms.domain.messages import (
 from csms.gateway.admission import Identity
 from csms.gateway.clock import utc
 from csms.gateway.upstream import Upstream
+from csms.logs import TRAIL
 from csms.ocpp.events import CallReceived, SendReceived
 from csms.ocpp.versions import Version
 
 Told = CallReceived | SendReceived
+_log = Logger(namespace="csms.gateway")
 
 
 class Outlet:
@@ -56,7 +60,21 @@ class Outlet:
             deviations=event.deviations,
         )
         key = topology.message_key(event.action)
+        if TRAIL.on:
+            self._trail("{action} {message_id} of {charger} goes to the broker", message)
         await self._upstream.publish(message, key, shard=self._shard)
+        if TRAIL.on:
+            self._trail("{action} {message_id} of {charger} is safe in the broker", message)
+
+    def _trail(self, text: str, message: ChargerMessage) -> None:
+        _log.debug(
+            text,
+            action=message.message_type,
+            charger=message.device_id,
+            message_id=message.message_id,
+            unique_id=message.unique_id,
+            connection_id=message.connection_id,
+        )
 
     async def opened(self, payload: dict[str, Any]) -> None:
         """Tell of the connection's begin."""

@@ -13,8 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from twisted.logger import Logger
+
 from csms import metrics
 from csms.domain.messages import Reply
+from csms.logs import TRAIL
+
+_log = Logger(namespace="csms.gateway")
 
 OnReply = Callable[[Reply | None], None]
 """Called once, with the decision or with None when it came too late."""
@@ -51,6 +56,12 @@ class Replies:
             metrics.REPLIES_DROPPED.labels("other_connection").inc()
             return
         del self._waiting[reply.message_id]
+        if TRAIL.on:
+            _log.debug(
+                "the decision about {message_id} is here",
+                message_id=reply.message_id,
+                connection_id=reply.connection_id,
+            )
         on_reply(reply)
 
     def expire(self, now: float) -> None:

@@ -25,13 +25,14 @@ from csms.broker.amqp import AmqpBroker
 from csms.broker.dead_letters import AmqpDeadLetters
 from csms.broker.memory import MemoryBroker
 from csms.config.loading import ConfigError
-from csms.config.settings import Settings
+from csms.config.settings import LogLevel, Settings
 from csms.domain.repositories import OutboxRow
 from csms.gateway.browser import Browsers, to_wire
 from csms.gateway.event_feed import EventFeed
 from csms.gateway.events import EventRing
 from csms.gateway.identifiers import gateway_name
 from csms.gateway.service import ChargerGateway
+from csms.logs import TRAIL
 from csms.parts import is_embedded, make_broker, make_database, shard_count
 from csms.ports import BrokerState, DatabaseUnavailable, DeadLetters
 from csms.simulator.service import Simulator
@@ -108,6 +109,7 @@ def _process(
             site.stop_begins()
 
     observer = log_observer(settings.log, twistd_options)
+    TRAIL.on = settings.log.level is LogLevel.DEBUG
     return Process(name, stages, reactor=reactor, observer=observer, stopping=stopping)
 
 

@@ -19,6 +19,7 @@ from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.dead_letters import death_headers, living_headers
 from csms.domain.messages import BadMessage
+from csms.logs import TRAIL
 from csms.ports import Broker, BrokerError, DatabaseUnavailable, Delivery
 from csms.workers.pauses import Backoff, Stop
 
@@ -77,6 +78,13 @@ class Settlement:
         if isinstance(outcome, Ack):
             delivery.ack()
             self._done.inc()
+            if TRAIL.on:
+                _log.debug(
+                    "{action} {message_id} of {queue} is done",
+                    action=delivery.message.type,
+                    message_id=delivery.message.message_id,
+                    queue=self._queue,
+                )
         else:
             self.bury(delivery, outcome).addCallback(lambda buried: delivery.ack() if buried else None)
 
