@@ -1,7 +1,8 @@
 """AMQP by pika.
 
 Importing this module imports pika's Twisted adapter, which installs the reactor: import it late.
-pika's ``TwistedChannel`` is not used: it blames the wrong message for a return. Its connection is, with plain channels.
+pika's ``TwistedChannel`` is not used: it blames the wrong message for a return. Its connection is, with plain channels;
+deliveries and confirms do not reach it (:mod:`csms.broker.amqp_arrivals`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from csms.broker.address import Address, endpoint
+from csms.broker.amqp_arrivals import Arrivals, Taker
 from csms.broker.amqp_frames import publish_frames
 from csms.broker.wire import (
     Argument,
@@ -93,8 +95,12 @@ class PikaConnection:
         self._protocol = protocol
         self._listener = listener
         self._said = said
-        self._channels: list[PikaChannel] = []
+        self._channels: dict[int, PikaChannel] = {}
         self._closed: Deferred[None] = Deferred()
+        impl = protocol._impl
+        self._arrivals = Arrivals(self._channels, impl._on_data_available, begun=impl._frame_buffer)
+        impl._frame_buffer = b""
+        impl.data_received = self._data_received
         protocol._impl.add_on_connection_blocked_callback(lambda _, frame: listener.blocked(frame.method.reason))
         protocol._impl.add_on_connection_unblocked_callback(lambda _, frame: listener.unblocked())
         protocol.closed.addCallbacks(self._lost, self._lost)
@@ -108,7 +114,7 @@ class PikaConnection:
         def is_open(channel: pika.channel.Channel) -> None:
             if not opened.called:
                 ours = PikaChannel(channel, listener, refused or self._listener.lost)
-                self._channels.append(ours)
+                self._channels[channel.channel_number] = ours
                 opened.callback(ours)
 
         try:
@@ -120,7 +126,7 @@ class PikaConnection:
     def close(self) -> Deferred[None]:
         """Close in good order."""
         if self._protocol.is_open:
-            for channel in self._channels:
+            for channel in self._channels.values():
                 channel.hush()
             self._protocol.close()
         return self._closed
@@ -130,13 +136,18 @@ class PikaConnection:
         if self._protocol.transport is not None:
             self._protocol.transport.abortConnection()
 
+    def _data_received(self, data: bytes) -> None:
+        """In place of pika's own, which sees fewer bytes now: its heartbeat looks whether any came."""
+        self._protocol._impl.bytes_received += len(data)
+        self._arrivals.received(data)
+
     def _lost(self, reason: object) -> None:
         if not self._closed.called:
             self._closed.callback(None)
         self._listener.lost(self._said[0] if self._said else _reason(reason))
 
 
-class PikaChannel:
+class PikaChannel(Taker):
     """A channel (see :class:`csms.broker.wire.Channel`)."""
 
     def __init__(
@@ -175,12 +186,12 @@ class PikaChannel:
 
     def select_confirms(self) -> None:
         """Confirms from now on."""
-        self._channel.confirm_delivery(self._confirmed)
+        self._channel.confirm_delivery(_never_called)
 
     def consume(self, queue: str, prefetch: int, arguments: Mapping[str, Argument]) -> None:
         """Subscribe."""
         self._channel.basic_qos(prefetch_count=prefetch)
-        self._channel.basic_consume(queue, self._received, arguments=dict(arguments))
+        self._channel.basic_consume(queue, _never_called, arguments=dict(arguments))
 
     def sync(self) -> Deferred[None]:
         """A question that changes nothing, behind all others."""
@@ -246,22 +257,23 @@ class PikaChannel:
 
     # --- what the broker says ----------------------------------------------------------------------------------
 
-    def _confirmed(self, frame: Any) -> None:
+    def confirm(self, tag: int, *, multiple: bool, taken: bool) -> None:
+        """See :class:`csms.broker.amqp_arrivals.Taker`."""
         if self._listener is None:
             return
-        method = frame.method
-        if isinstance(method, pika.spec.Basic.Ack):
-            self._listener.confirmed(method.delivery_tag, multiple=method.multiple)
+        if taken:
+            self._listener.confirmed(tag, multiple=multiple)
         else:
-            self._listener.refused(method.delivery_tag, multiple=method.multiple)
+            self._listener.refused(tag, multiple=multiple)
+
+    def deliver(self, received: Received) -> None:
+        """See :class:`csms.broker.amqp_arrivals.Taker`."""
+        if self._listener is not None and self._channel.is_open:
+            self._listener.received(received)
 
     def _returned(self, _: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
         if self._listener is not None:
             self._listener.returned(method.exchange, method.routing_key, properties.message_id or "")
-
-    def _received(self, _: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
-        if self._listener is not None:
-            self._listener.received(_received(method, properties, body))
 
     def _got(self, _: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
         if self._getting is not None:
@@ -297,6 +309,10 @@ def _received(method: Any, properties: pika.BasicProperties, body: bytes) -> Rec
         ),
         headers=headers,
     )
+
+
+def _never_called(*_: object) -> None:
+    """pika wants a callback where :mod:`csms.broker.amqp_arrivals` is called instead."""
 
 
 def _fire(deferred: Deferred[Any], result: object) -> None:

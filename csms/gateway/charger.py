@@ -30,6 +30,7 @@ from csms import metrics
 from csms.gateway.admission import Identity, Refusal
 from csms.gateway.channel import Channel
 from csms.gateway.clock import Clock
+from csms.gateway.frames import text_frame, whole_text
 from csms.gateway.handshake import device_id_of
 from csms.gateway.relay import Relay
 from csms.gateway.socket import INTERNAL_ERROR, PROTOCOL_ERROR
@@ -100,6 +101,8 @@ class ChargerProtocol(WebSocketServerProtocol):
 
     factory: Surroundings
     transport: Any
+    current_frame: Any
+    maxMessagePayloadSize: int  # noqa: N815 - autobahn's name
     log = Silent()
 
     relay: Relay | None = None
@@ -244,8 +247,16 @@ class ChargerProtocol(WebSocketServerProtocol):
     # --- messages
 
     def processData(self) -> bool:  # noqa: N802
-        if self._hold and self.state == self.STATE_OPEN:
-            return False
+        if self.state == self.STATE_OPEN:
+            if self._hold:
+                return False
+            if self.current_frame is None and not self.inside_message and not self.failedByMe:
+                whole = whole_text(self.data, self.maxMessagePayloadSize)
+                if whole is not None:
+                    text, end = whole
+                    self.data = self.data[end:]
+                    self.onMessage(text, False)
+                    return bool(self.data)
         return bool(super().processData())
 
     # One buffer: a list of fragments would grow by 40 bytes for each byte, and with empty ones without end.
@@ -293,7 +304,12 @@ class ChargerProtocol(WebSocketServerProtocol):
 
     def send_text(self, text: str) -> None:
         if self.state == self.STATE_OPEN:
-            self.sendMessage(text.encode("utf-8", "replace"), doNotCompress=True)
+            payload = text.encode("utf-8", "replace")
+            frame = text_frame(payload)
+            if frame is None:
+                self.sendMessage(payload, doNotCompress=True)
+            else:
+                self.transport.write(frame)
 
     def close(self, code: int, reason: str) -> None:
         if self.state == self.STATE_OPEN:
