@@ -88,6 +88,10 @@ class Sessions(Protocol):
 
     def get(self, session_id: int) -> Session | None: ...
 
+    def fetch(self, session_ids: Iterable[int]) -> Mapping[int, Session]:
+        """These sessions by their ids, in one query; those that do not exist are left out."""
+        ...
+
     def by_transaction(self, charger_id: int, transaction_id: str) -> Session | None: ...
 
     def by_start_key(self, charger_id: int, start_key: str) -> Session | None: ...
@@ -133,6 +137,10 @@ class Sessions(Protocol):
 
     def samples(self, session_id: int, *, limit: int = 1000) -> Sequence[Sample]:
         """The session's samples in the order of their time."""
+        ...
+
+    def samples_of(self, session_ids: Iterable[int], *, limit: int) -> Mapping[int, Sequence[Sample]]:
+        """The samples of many sessions, of each as :meth:`samples`, in as few queries as memory allows."""
         ...
 
     def summarise(self, summary: SessionSummary) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from csms.domain.model import Sample
 from csms.storage.keys import digest
@@ -39,6 +39,24 @@ class SqlSamples:
         query = _sample.query().where(table.session_id == session_id, table.session_id != 0)
         ordered = query.order_by(table.sampled_at, table.series_key).limit(limit)
         return [_sample.record(row) for row in self._sql.rows(ordered)]
+
+    def of_sessions(self, session_ids: Iterable[int], limit: int) -> Mapping[int, Sequence[Sample]]:
+        """The first ``limit`` samples of each of these sessions."""
+        self.flush()
+        wanted = sorted(set(session_ids) - {0})
+        found: dict[int, list[Sample]] = {session_id: [] for session_id in wanted}
+        if not wanted:
+            return found
+        table = meter_values.c
+        query = _sample.query().where(self._sql.any_of(table.session_id, wanted), table.session_id != 0)
+        ordered = query.order_by(table.session_id, table.sampled_at, table.series_key)
+        rows = self._sql.rows(ordered.limit(limit))
+        if len(rows) == limit:  # perhaps not all: one after the other, so that memory holds one at a time
+            return {session_id: self.of_session(session_id, limit) for session_id in wanted}
+        for row in rows:
+            sample = _sample.record(row)
+            found[sample.session_id].append(sample)
+        return found
 
     def flush(self) -> None:
         """Write what was appended."""

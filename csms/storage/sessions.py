@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import and_, select, union
@@ -70,6 +70,14 @@ class SqlSessions:
             found = self._sessions.fetch(_session.query().where(_table.id == session_id))
             known = found[0] if found else None
         return known
+
+    def fetch(self, session_ids: Iterable[int]) -> Mapping[int, Session]:
+        wanted = set(session_ids)
+        unknown = {session_id for session_id in wanted if self._sessions.get(session_id) is None}
+        if unknown:
+            self._sessions.fetch(_session.query().where(self._sql.any_of(_table.id, unknown)))
+        found = ((session_id, self._sessions.get(session_id)) for session_id in wanted)
+        return {session_id: session for session_id, session in found if session is not None}
 
     def by_transaction(self, charger_id: int, transaction_id: str) -> Session | None:
         def wanted(session: Session) -> bool:
@@ -177,6 +185,9 @@ class SqlSessions:
 
     def samples(self, session_id: int, *, limit: int = 1000) -> Sequence[Sample]:
         return self._samples.of_session(session_id, limit)
+
+    def samples_of(self, session_ids: Iterable[int], *, limit: int) -> Mapping[int, Sequence[Sample]]:
+        return self._samples.of_sessions(session_ids, limit)
 
     def summarise(self, summary: SessionSummary) -> None:
         self._summaries[summary.session_id] = summary

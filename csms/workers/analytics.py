@@ -57,7 +57,8 @@ class HourlyWork:
 def add_up(notifications: Sequence[Notification], uow: UnitOfWork, now: datetime) -> None:
     """Add the notifications that had not been there before to the hours of their chargers."""
     new = set(uow.consumed.first_times(CONSUMER, [one.event_id for one in notifications], now))
-    uow.analytics.registers(one.data["sessionId"] for one in notifications if one.event_id in new)
+    mentioned = {one.data["sessionId"] for one in notifications if one.event_id in new}
+    uow.sessions.fetch(mentioned - uow.analytics.registers(mentioned).keys())
     hours = _Hours()
     registers: dict[int, _Register] = {}
     for notification in notifications:

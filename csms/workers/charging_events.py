@@ -6,10 +6,10 @@ stop) makes it anew. Summaries are made from the database and replace one anothe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from csms.domain.messages import Notification, NotificationType, decode_notification
-from csms.domain.model import SessionState
+from csms.domain.model import Session, SessionState
 from csms.domain.repositories import UnitOfWork
 from csms.ports import Database, Message
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
@@ -46,17 +46,21 @@ def _tells_of_an_end(notification: Notification) -> bool:
 
 
 def _summarise(batch: Sequence[Notification], uow: UnitOfWork) -> Sequence[Outcome]:
-    done: set[int] = set()
-    return [_summarise_one(one, uow, done) if _tells_of_an_end(one) else ACK for one in batch]
+    ends = {id_: one for one in batch if _tells_of_an_end(one) and (id_ := _session_id(one)) is not None}
+    sessions = uow.sessions.fetch(ends)
+    ended = [session for session in sessions.values() if session.state is not SessionState.ACTIVE]
+    samples = uow.sessions.samples_of((session.id for session in ended), limit=MAX_SAMPLES)
+    for session in ended:
+        uow.sessions.summarise(summarise(session, ends[session.id].device_id, samples[session.id]))
+    return [_outcome(one, sessions) for one in batch]
 
 
-def _summarise_one(notification: Notification, uow: UnitOfWork, done: set[int]) -> Outcome:
+def _outcome(notification: Notification, sessions: Mapping[int, Session]) -> Outcome:
+    if not _tells_of_an_end(notification) or _session_id(notification) in sessions:
+        return ACK
+    return DeadLetter(f"session {notification.data.get('sessionId')} does not exist")
+
+
+def _session_id(notification: Notification) -> int | None:
     session_id = notification.data.get("sessionId")
-    session = uow.sessions.get(session_id) if isinstance(session_id, int) else None
-    if session is None:
-        return DeadLetter(f"session {session_id} does not exist")
-    if session.id not in done and session.state is not SessionState.ACTIVE:
-        samples = uow.sessions.samples(session.id, limit=MAX_SAMPLES)
-        uow.sessions.summarise(summarise(session, notification.device_id, samples))
-        done.add(session.id)
-    return ACK
+    return session_id if isinstance(session_id, int) else None

@@ -7,6 +7,9 @@ A batch is what is there, up to ``batch_size``; nothing waits for more to come. 
   ``attempts`` times and dead-lettered, all others commit;
 - fenced (somebody else has taken over): the batch is thrown away unacked and the queue is consumed anew.
 
+Loops of one process take turns: while all are taken, messages pile up to a larger batch, which costs less for each of
+them than several small ones at the same time would. A loop that pauses leaves its turn to others.
+
 When the broker connection was lost, what it had delivered comes again: older deliveries are dropped, after the batch in
 hand, whose acks then do nothing and whose repeats the work must recognise.
 """
@@ -19,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -80,13 +83,22 @@ class Loop(Generic[T]):
     """Serves one queue until stopped."""
 
     def __init__(
-        self, queue: str, work: Work[T], *, broker: Broker, clock: IReactorTime, settings: LoopSettings | None = None
+        self,
+        queue: str,
+        work: Work[T],
+        *,
+        broker: Broker,
+        clock: IReactorTime,
+        settings: LoopSettings | None = None,
+        turns: DeferredSemaphore | None = None,
     ) -> None:
         self.queue = queue
         self._trouble = ""
         self._work = work
         self._clock = clock
         self._settings = settings or LoopSettings()
+        self._turns = turns or DeferredSemaphore(1)
+        self._has_turn = False
         self._stop = Stop(clock)
         self._settlement = Settlement(broker, queue, clock, self._stop)
         self._subscription = Subscription(
@@ -153,7 +165,7 @@ class Loop(Generic[T]):
                 await self._idle
                 continue
             try:
-                await self._serve(self._take())
+                await self._serve_in_turn()
             except _Abandoned:
                 continue
             except Fenced:
@@ -169,6 +181,23 @@ class Loop(Generic[T]):
                     await self._open()
         await self._settlement.finish()
         await self._close()
+
+    async def _serve_in_turn(self) -> None:
+        await self._await_turn()
+        try:
+            if self._waiting and not self._stop.is_set:
+                await self._serve(self._take())
+        finally:
+            self._leave_turn()
+
+    async def _await_turn(self) -> None:
+        await self._turns.acquire()
+        self._has_turn = True
+
+    def _leave_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turns.release()
 
     def _take(self) -> list[Delivery]:
         waiting = self._waiting
@@ -246,7 +275,11 @@ class Loop(Generic[T]):
             else:
                 self._trouble = ""
                 return result
-            if not await self._stop.pause(backoff.next_s()) or generation != self._generation:
+            self._leave_turn()
+            if not await self._stop.pause(backoff.next_s()):
+                raise _Abandoned
+            await self._await_turn()
+            if generation != self._generation:
                 raise _Abandoned
 
     def _troubled(self, reason: str) -> None:

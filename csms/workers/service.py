@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import DeferredList, DeferredSemaphore
 from twisted.logger import Logger
 
 from csms.config.settings import CertificateSettings, WebhookSettings, WorkerSettings
@@ -35,6 +35,8 @@ SWEEP_RESERVATIONS_S = 10.0
 COMMANDS_AT_ONCE = 200
 SIGN_S = 2.0
 MAINTAIN_S = 3600.0
+BATCHES_AT_ONCE = 2
+"""While one is in the database, another is in Python, which does one thing at a time."""
 
 
 class Worker(Protocol):
@@ -85,6 +87,7 @@ class Workers:
         self._certificates = certificates
         self._kept = kept
         self._stopping = False
+        self._turns = DeferredSemaphore(BATCHES_AT_ONCE)
         self._signing: Signing | None = None
         self._chores: list[Chore] = []
         self._shard_loops: list[Worker] = []
@@ -173,7 +176,7 @@ class Workers:
             attempts=self._settings.poison_attempts,
             retry_max_s=self._settings.retry_max_s,
         )
-        return Loop(queue, work, broker=self._broker, clock=self._reactor, settings=settings)
+        return Loop(queue, work, broker=self._broker, clock=self._reactor, settings=settings, turns=self._turns)
 
     def _add_chore(self, name: str, task: Callable[[], Any], interval_s: float) -> None:
         self._chores.append(Chore(name, task, interval_s=interval_s, clock=self._reactor))

@@ -193,6 +193,24 @@ class SessionsContract(DatabaseCase):
         self.assertEqual(await self.look(lambda uow: uow.sessions.samples(7, limit=1)), [samples[1]])
         self.assertEqual(await self.look(lambda uow: uow.sessions.samples(0)), [])
 
+    async def test_sessions_and_samples_of_many_are_fetched_together(self) -> None:
+        def work(uow: SqlUnitOfWork) -> tuple[int, int]:
+            first, second = (uow.sessions.add(a_session(1, number)).id for number in (1, 2))
+            samples = [a_sample(1, second_, session_id=one) for second_ in (2, 0, 1) for one in (first, second)]
+            uow.sessions.add_samples(samples)
+            return first, second
+
+        ids = await self.write(work)
+        found = await self.look(lambda uow: uow.sessions.fetch([*ids, 99_999]))
+        self.assertEqual(
+            {key: session.transaction_id for key, session in found.items()}, dict(zip(ids, "12", strict=True))
+        )
+        singly = {key: await self.look(lambda uow, key=key: uow.sessions.samples(key)) for key in ids}
+        for limit in (1000, 6, 2):
+            many = await self.look(lambda uow, limit=limit: uow.sessions.samples_of([*ids, 0], limit=limit))
+            self.assertEqual(many, {key: samples[:limit] for key, samples in singly.items()})
+        self.assertEqual(await self.look(lambda uow: uow.sessions.samples_of([], limit=1)), {})
+
     async def test_a_sample_is_kept_once_however_often_it_comes(self) -> None:
         one = a_sample(1, session_id=7)
         later = replace(one, received_at=NOW + timedelta(hours=1), value=2.0, unit="kWh")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -104,6 +104,57 @@ class BatchTests(LoopTestCase):
         self.work.hold = None
         held.callback(None)
         self.assertEqual(self.work.committed, ["a", "b"])
+
+    def test_batches_grow_while_another_loop_has_the_turn(self) -> None:
+        turns = DeferredSemaphore(1)
+        other = Ledger()
+        other.hold = held = Deferred[None]()
+        first, second = (
+            Loop(QUEUE, work, broker=self.broker, clock=self.clock, turns=turns) for work in (other, self.work)
+        )
+        first.start()
+        self.deliver("a")
+        self.clock.advance(0)
+        second.start()
+        self.deliver("b")
+        self.clock.advance(0)
+        self.deliver("c", "d")
+        self.clock.advance(0)
+        self.assertEqual((other.tried, self.work.tried), ([["a"]], []))
+        held.callback(None)
+        self.assertEqual(self.work.tried, [["b", "c", "d"]])
+        self.assertEqual(turns.tokens, 1)
+
+    def test_a_loop_that_pauses_leaves_its_turn(self) -> None:
+        turns = DeferredSemaphore(1)
+        troubled = Ledger()
+        troubled.errors = [DatabaseUnavailable("away")]
+        first, second = (
+            Loop(QUEUE, work, broker=self.broker, clock=self.clock, turns=turns) for work in (troubled, self.work)
+        )
+        first.start()
+        self.deliver("a")
+        self.clock.advance(0)
+        second.start()
+        self.deliver("b")
+        self.clock.advance(0)
+        self.assertEqual((troubled.committed, self.work.committed), ([], ["b"]))
+        self.run_for(1.0)
+        self.assertEqual(troubled.committed, ["a"])
+        self.assertEqual(turns.tokens, 1)
+
+    def test_a_loop_stops_while_it_waits_for_its_turn(self) -> None:
+        turns = DeferredSemaphore(1)
+        turns.acquire()
+        loop = Loop(QUEUE, self.work, broker=self.broker, clock=self.clock, turns=turns)
+        loop.start()
+        [delivery] = self.deliver("a")
+        self.clock.advance(0)
+        stopped = spawn(loop.stop(), "stop")
+        turns.release()
+        self.run_for(1.0)
+        self.assertTrue(stopped.called)
+        self.assertEqual((self.work.tried, delivery.outcome, turns.tokens), ([], "requeue", 1))
 
     def test_prefetch_is_asked_for(self) -> None:
         self.assertEqual([consumer.prefetch for consumer in self.broker.consumers], [20])
