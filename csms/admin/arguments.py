@@ -6,7 +6,19 @@ import argparse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from csms.admin import access, authority, chargers, commands, dead_letters, groups, schema, token_files, tokens, users
+from csms.admin import (
+    access,
+    authority,
+    backup,
+    chargers,
+    commands,
+    dead_letters,
+    groups,
+    schema,
+    token_files,
+    tokens,
+    users,
+)
 from csms.admin.output import Answer
 from csms.admin.site import Site
 from csms.config.descriptions import SettingDescription, describe
@@ -26,6 +38,7 @@ examples:
   csms-admin charger add CP001              let a charger in; prints its password
   csms-admin token add 04A2B7C1 --note Ann  let a card charge
   csms-admin user add ann --role operator   let Ann sign in; reads her password from standard input
+  csms-admin backup /backups/csms.db        copy the SQLite database while it is in use
   csms-admin dead-letter list               what could not be handled, and why
   csms-admin sign-in-link                   a link into the console
 
@@ -40,7 +53,28 @@ def parser() -> argparse.ArgumentParser:
     _add_settings(root)
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    _command(commands, "migrate", schema.migrate, "bring the database's tables up to date (services do it at start)")
+    about = "bring the database's tables up to date (services do it at start)"
+    migrate = _command(commands, "migrate", schema.migrate, about)
+    migrate.add_argument("--check", action="store_true", help="only say what is missing; exit code 1 when something is")
+    take = _command(
+        commands,
+        "backup",
+        backup.backup,
+        "copy the SQLite database to a file, while csms works",
+        "PostgreSQL has tools of its own: see the documentation about backups.",
+    )
+    take.add_argument("file", metavar="FILE", help="a new file")
+    restored = _command(
+        commands,
+        "after-restore",
+        backup.after_restore,
+        "make a database that was restored from a backup fit to go on",
+        "Once, before anything is started: what was given out since the backup is never given out again, and commands "
+        "that were open then are unknown.",
+    )
+    restored.add_argument(
+        "--skip", type=_positive, default=1_000_000, metavar="N", help="how many ids are left out (default: 1000000)"
+    )
     _command(commands, "sign-in-link", access.sign_in_link, "a new one-time link into the console")
     _add_charger_commands(_noun(commands, "charger", "charging stations that may connect"))
     _add_ocpp_commands(_noun(commands, "command", "OCPP requests to chargers"))

@@ -20,6 +20,7 @@ from csms.parts import is_embedded, make_broker, make_database, shard_count
 from csms.ports import BrokerError, DeadLetters
 from csms.storage.database import SqlDatabase
 from csms.storage.dead_letters import StoredDeadLetters
+from csms.storage.schema import SchemaState
 
 BROKER_PATIENCE_S = 10.0
 
@@ -34,13 +35,26 @@ class Site:
         self.now = now
         self._reactor = reactor
         self._database: SqlDatabase | None = None
+        self._started = False
         self._broker: AmqpBroker | None = None
 
-    async def database(self) -> SqlDatabase:
-        """The database, its tables up to date. Raises :class:`csms.ports.DatabaseError`."""
+    async def database(self, *, tell: Callable[[str], object] = lambda step: None) -> SqlDatabase:
+        """The database, its tables up to date; ``tell`` is told of the steps.
+
+        Raises :class:`csms.ports.DatabaseError`.
+        """
+        if not self._started:
+            await self._made_database().start(tell=tell)
+            self._started = True
+        return self._made_database()
+
+    async def schema(self) -> SchemaState:
+        """Where the database's schema stands. Raises :class:`csms.ports.DatabaseError`."""
+        return await self._made_database().look_at_schema()
+
+    def _made_database(self) -> SqlDatabase:
         if self._database is None:
             self._database = make_database(self.settings.database, self._reactor)
-            await self._database.start()
         return self._database
 
     async def dead_letters(self) -> DeadLetters:

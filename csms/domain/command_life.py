@@ -7,7 +7,7 @@ meanwhile, so two of them never both believe that they were first: a command is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -34,6 +34,8 @@ OUTCOMES = (
 MAX_ERROR_CODE = 50
 MAX_ERROR_DESCRIPTION = 255
 MAX_FAULT = 500
+FAR = datetime(9999, 1, 1, tzinfo=UTC)
+GIVEN_UP_AT_ONCE = 500
 
 _read = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -110,6 +112,16 @@ def sweep(uow: UnitOfWork, now: datetime, notes: Notes, *, limit: int) -> int:
         else:
             command.look_at = min(command.expires_at, now + QUEUED_LOOK)
     return len(due)
+
+
+def give_up_all(uow: UnitOfWork, now: datetime, notes: Notes) -> int:
+    """End all that are open, whatever became of them: the database that tells so is an old one. How many there were."""
+    given_up = 0
+    while due := uow.commands.due(FAR, limit=GIVEN_UP_AT_ONCE):
+        for command in due:
+            _end(uow, command, CommandState.UNKNOWN, now, notes)
+        given_up += len(due)
+    return given_up
 
 
 # --- handlers of what gateways tell

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -19,10 +20,12 @@ from csms import metrics
 from csms.domain.retention import Retention
 from csms.ports import DatabaseUnavailable
 from csms.storage import maintenance, schema
+from csms.storage.backup import skip_ids
 from csms.storage.bulk import bulk_for
 from csms.storage.engines import Engines, database_url, open_engines
 from csms.storage.errors import Trouble, trouble_of
 from csms.storage.running import Running
+from csms.storage.schema import SchemaState
 from csms.storage.sql import Sql
 from csms.storage.threads import WorkThreads
 from csms.storage.unit_of_work import SqlUnitOfWork
@@ -59,19 +62,27 @@ class SqlDatabase:
         self._readers = WorkThreads(reactor, name="read", count=engines.readers, limit=MAX_WAITING)
         self._state = "not started"
 
-    async def start(self) -> None:
+    async def start(self, *, tell: Callable[[str], object] = lambda step: None) -> None:
         """Bring the schema up to date, then accept work. After :class:`DatabaseUnavailable` it may be called again.
 
-        A stop meanwhile is final.
+        A stop meanwhile is final. ``tell`` is told, in another thread, of each step of the schema.
         """
+        self._begin()
+        await self._writers.run(partial(self._prepare, tell))
+        if self._state == "starting":
+            self._state = "started"
+
+    async def look_at_schema(self) -> SchemaState:
+        """Where the schema stands; nothing is changed. It may be asked before the start."""
+        self._begin()
+        return await self._readers.run(partial(self._tried, "look at the schema", self._look_at_schema))
+
+    def _begin(self) -> None:
         if self._state == "not started":
             self._writers.start()
             self._readers.start()
             self._watch.start(WATCH_S)
             self._state = "starting"
-        await self._writers.run(self._prepare)
-        if self._state == "starting":
-            self._state = "started"
 
     async def stop(self) -> None:
         """Accept no more work, and finish what was accepted. After a grace period it is cancelled."""
@@ -110,6 +121,12 @@ class SqlDatabase:
         if failure is not None:
             raise failure
 
+    async def skip_ids(self, by: int) -> None:
+        """After a restore: see :func:`csms.storage.backup.skip_ids`."""
+        self._must_be_started()
+        step = partial(self._in_transaction, partial(skip_ids, by=by))
+        await self._writers.run(partial(self._tried, "skip ids", step))
+
     async def _repeat(self, step: maintenance.Step, enough: Callable[[], bool]) -> None:
         """Run ``step`` as long as it finds something. Others write in between, and most of the time is theirs."""
         more = True
@@ -121,8 +138,15 @@ class SqlDatabase:
 
     # --- in threads
 
-    def _prepare(self) -> None:
-        self._tried("schema upgrade", partial(self._in_transaction, schema.upgrade))
+    def _look_at_schema(self, _: int) -> SchemaState:
+        file = self._engines.read.url.database
+        if self._engines.dialect == "sqlite" and not Path(file or "").exists():
+            return schema.state(None)
+        with self._transaction(self._engines.read) as connection:
+            return schema.state(connection)
+
+    def _prepare(self, tell: Callable[[str], object]) -> None:
+        self._tried("schema upgrade", partial(self._in_transaction, partial(schema.upgrade, tell=tell)))
         make_room = partial(maintenance.make_room, now=datetime.now(UTC))
         try:
             while self._tried("partitions", partial(self._in_transaction, make_room)):

@@ -58,3 +58,19 @@ class ProcessTests(unittest.TestCase):
         self.admin("--database-url=sqlite:///other.db", "migrate", CSMS_DATABASE_URL="sqlite:///one.db")
         self.assertTrue((self.directory / "other.db").exists())
         self.assertFalse((self.directory / "one.db").exists())
+
+    def test_migrate_tells_of_each_step_and_check_changes_nothing(self) -> None:
+        looked = self.admin("migrate", "--check")
+        self.assertEqual((looked.returncode, looked.stdout), (1, ""))
+        self.assertRegex(looked.stderr, r"the schema is empty, this version needs \d+; missing:\n  0001 ")
+        self.assertFalse((self.directory / "var").exists())
+        done = self.admin("migrate")
+        steps = done.stderr.splitlines()
+        missing = [line.strip() for line in looked.stderr.splitlines()[1:]]
+        self.assertEqual([step.partition(" ")[2] for step in steps], missing)
+        self.assertRegex(steps[0], rf"\A1/{len(steps)} 0001 ")
+        self.assertRegex(done.stdout, r"\Athe database is up to date: \d+, was empty\n\Z")
+        looked = self.admin("migrate", "--check", "--json")
+        self.assertEqual((looked.returncode, looked.stderr, json.loads(looked.stdout)["missing"]), (0, "", []))
+        again = self.admin("migrate")
+        self.assertEqual((again.returncode, again.stderr), (0, ""))

@@ -67,6 +67,7 @@ def load_faults() -> dict[str, Fault]:
         clusters,
         database,
         embedded,
+        life,
         message_faults,
         moments,
         networks,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import re
 import shutil
 import tempfile
 import unittest
@@ -35,6 +37,53 @@ def migrate(url: str, results: Any) -> None:
     with engines.write.begin() as connection:
         results.put(upgrade(connection))
     engines.dispose()
+
+
+CONTRACTIONS: dict[str, str] = {}
+"""Steps that take away what the released version before them has already stopped using -> which version did."""
+_Snapshot = dict[str, dict[str, dict[str, Any]]]
+
+
+def snapshot(connection: Connection) -> _Snapshot:
+    """Of each table its columns, unique keys, foreign keys and conditions."""
+    found = inspect(connection)
+    tables: _Snapshot = {}
+    for table in found.get_table_names():
+        uniques: list[Any] = [one["column_names"] for one in found.get_unique_constraints(table)]
+        uniques += [one["column_names"] for one in found.get_indexes(table) if one["unique"]]
+        tables[table] = {
+            "columns": {
+                one["name"]: (str(one["type"]), bool(one["nullable"]), one["default"] is not None)
+                for one in found.get_columns(table)
+            },
+            "unique key": {", ".join(map(str, columns)): True for columns in uniques},
+            "foreign key": {", ".join(one["constrained_columns"]): True for one in found.get_foreign_keys(table)},
+            "condition": {one["sqltext"]: True for one in found.get_check_constraints(table)},
+        }
+    return tables
+
+
+def objections(old: _Snapshot, new: _Snapshot) -> list[str]:
+    """What a process of the version before would stumble over, since it reads and writes ``old``."""
+    found = [f"{table} is gone" for table in old.keys() - new.keys()]
+    for table in old.keys() & new.keys():
+        before, after = old[table], new[table]
+        found += [f"{table}.{name} is gone" for name in before["columns"].keys() - after["columns"].keys()]
+        added = after["columns"].keys() - before["columns"].keys()
+        for name, (kind, nullable, default) in after["columns"].items():
+            if name in added:
+                found += [f"{table}.{name} is new and must not be left out"] if not (nullable or default) else []
+                continue
+            kind_before, nullable_before, _ = before["columns"][name]
+            if kind != kind_before:
+                found.append(f"{table}.{name} is {kind} instead of {kind_before}")
+            if nullable_before and not nullable:
+                found.append(f"{table}.{name} must not be empty any more")
+        for what in ("unique key", "foreign key", "condition"):
+            # What is about new columns is none of the older process's business.
+            fresh = {one for one in after[what].keys() - before[what].keys() if not added & set(one.split(", "))}
+            found += [f"{table} has a new {what} {one if what == 'condition' else f'({one})'}" for one in fresh]
+    return found
 
 
 class SchemaContract(unittest.TestCase):
@@ -105,8 +154,78 @@ class SchemaContract(unittest.TestCase):
         with self.migrated() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
             connection.commit()
-        with self.assertRaisesRegex(SchemaTooNew, "9999.*newer version"), self.engine.begin() as connection:
-            upgrade(connection)
+        newest = re.escape(schema.state(None).newest)
+        message = f"at revision 9999, .*only up to {newest}: a newer version has changed it. Run that version, or"
+        for act in (upgrade, schema.state):
+            with self.assertRaisesRegex(SchemaTooNew, message), self.engine.begin() as connection:
+                act(connection)
+
+    def test_the_state_names_what_is_missing_in_its_order_and_each_step_is_told_when_it_is_done(self) -> None:
+        steps = schema.state(None).missing
+        self.assertEqual(len(steps), STEPS)
+        half = steps[1].split()[0]
+        told: list[str] = []
+        with self.engine.begin() as connection:
+            self.assertEqual(schema.state(connection), schema.SchemaState("", steps[-1].split()[0], steps))
+            self.assertEqual(upgrade(connection, to=half, tell=told.append), list(steps[:2]))
+            self.assertEqual(schema.state(connection), schema.SchemaState(half, steps[-1].split()[0], steps[2:]))
+            upgrade(connection, tell=told.append)
+            self.assertEqual(schema.state(connection).missing, ())
+        self.assertEqual(told, list(steps))
+
+    def test_a_step_takes_away_nothing_that_the_version_before_it_uses(self) -> None:
+        revisions = [step.split()[0] for step in schema.state(None).missing]
+        for before, after in itertools.pairwise(revisions):
+            with self.engine.begin() as connection:
+                upgrade(connection, to=before)
+                old = snapshot(connection)
+                upgrade(connection, to=after)
+                found = objections(old, snapshot(connection))
+            if after not in CONTRACTIONS:
+                self.assertEqual(found, [], f"{after} would stop processes of the version before it: see the docs")
+
+
+class ObjectionsTests(unittest.TestCase):
+    """What an additive change is."""
+
+    def changed(self, *statements: str) -> list[str]:
+        engine = create_engine("sqlite://")
+        self.addCleanup(engine.dispose)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL, b INTEGER)"))
+            connection.execute(text("CREATE TABLE u (id INTEGER PRIMARY KEY)"))
+            old = snapshot(connection)
+            for statement in statements:
+                connection.execute(text(statement))
+            return objections(old, snapshot(connection))
+
+    def test_new_tables_columns_and_indices_are_welcome(self) -> None:
+        self.assertEqual(self.changed("CREATE TABLE n (id INTEGER PRIMARY KEY, x TEXT NOT NULL UNIQUE)"), [])
+        self.assertEqual(self.changed("ALTER TABLE t ADD COLUMN c TEXT"), [])
+        self.assertEqual(self.changed("ALTER TABLE t ADD COLUMN c TEXT NOT NULL DEFAULT ''"), [])
+        self.assertEqual(self.changed("CREATE INDEX i ON t (b)"), [])
+        self.assertEqual(self.changed("ALTER TABLE t ADD COLUMN c TEXT", "CREATE UNIQUE INDEX i ON t (a, c)"), [])
+
+    def test_what_an_older_process_stumbles_over_is_found(self) -> None:
+        for change, words in (
+            ("DROP TABLE u", "u is gone"),
+            ("ALTER TABLE t RENAME TO s", "t is gone"),
+            ("ALTER TABLE t DROP COLUMN b", "t.b is gone"),
+            ("ALTER TABLE t RENAME COLUMN b TO c", "t.b is gone"),
+            ("CREATE UNIQUE INDEX i ON t (b)", "t has a new unique key (b)"),
+        ):
+            with self.subTest(change):
+                self.assertIn(words, self.changed(change))
+        again = "CREATE TABLE t (id INTEGER PRIMARY KEY, a {}, b {})"
+        for a, b, words in (
+            ("TEXT", "INTEGER NOT NULL", "t.b must not be empty any more"),
+            ("TEXT NOT NULL", "TEXT", "t.b is TEXT instead of INTEGER"),
+            ("TEXT NOT NULL", "INTEGER, c TEXT NOT NULL", "t.c is new and must not be left out"),
+            ("TEXT NOT NULL", "INTEGER REFERENCES u (id)", "t has a new foreign key (b)"),
+            ("TEXT NOT NULL", "INTEGER, CHECK (b > 0)", "t has a new condition b > 0"),
+        ):
+            with self.subTest(words):
+                self.assertEqual(self.changed("DROP TABLE t", again.format(a, b)), [words])
 
 
 class SqliteSchema(SchemaContract):
