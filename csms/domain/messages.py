@@ -169,10 +169,16 @@ def encode_notification(notification: Notification) -> bytes:
 def decode_notification(body: bytes) -> Notification:
     """The notification in ``body``; raises :class:`BadMessage`."""
     try:
-        fields = _plain_decoder.decode(body)
-        common = {name: fields.pop(name) for name in _NOTIFICATION_FIELDS}
-        return msgspec.convert({**common, "data": fields}, Notification)
+        data = _plain_decoder.decode(body)
+        type_, charger_id, device_id, moment, event_id = [data.pop(name) for name in _NOTIFICATION_FIELDS]
+        timestamp = datetime.fromisoformat(moment)
     except KeyError as error:
         raise BadMessage(f"not a notification: {error.args[0]} is missing") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError, TypeError) as error:
         raise BadMessage(f"not a notification: {error}") from error
+    # By hand, because each one is read by several consumers, and a general conversion takes three times as long.
+    if not (type(type_) is type(device_id) is type(event_id) is str and type(charger_id) is int and timestamp.tzinfo):
+        raise BadMessage("not a notification: a common field is of another type, or the timestamp has no zone")
+    return Notification(
+        type=type_, charger_id=charger_id, device_id=device_id, timestamp=timestamp, event_id=event_id, data=data
+    )

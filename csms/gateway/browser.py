@@ -24,6 +24,7 @@ from csms.config.settings import HttpSettings
 from csms.gateway import browser_frames as frames
 from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
 from csms.gateway.events import EventRing
+from csms.gateway.frames import text_frame
 from csms.gateway.socket import GOING_AWAY, POLICY_VIOLATION
 
 HOLD_S = 1.0
@@ -41,7 +42,7 @@ _log = Logger(namespace="csms.gateway")
 
 def to_wire(texts: list[bytes]) -> bytes:
     """Text frames, ready for every browser's socket: nothing is masked or compressed on the way to a browser."""
-    return b"".join(PreparedMessage(text, False, False, True).payloadHybi for text in texts)
+    return b"".join(text_frame(text) or PreparedMessage(text, False, False, True).payloadHybi for text in texts)
 
 
 class Browsers:
