@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 
 from tests.faults.catalogue import Fault, load_faults
@@ -32,6 +33,10 @@ def main() -> int:
 
 
 async def _run(chosen: list[Fault], *, short: bool, report: bool) -> int:
+    task = asyncio.current_task()
+    if task is not None:
+        # As at Ctrl-C: nothing that was started stays behind.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     bench = Bench(short=short)
     failed = 0
     try:

@@ -222,11 +222,13 @@ async def deadlocks(field: Field) -> None:
 
     async with _session(field) as rival:
         cursor = rival.cursor()
-        await field.do(cursor.execute, "set deadlock_timeout = '60s'")  # who waits for less long is the victim
+        await field.do(cursor.execute, "set deadlock_timeout = '5s'")  # who waits for less long is the victim
+        rival.commit()
         while await field.do(victims) < wanted:
-            await field.do(cursor.execute, "lock table outbox in share mode")
-            await asyncio.sleep(0.2)
-            await field.do(cursor.execute, "lock table charging_sessions in access exclusive mode")
+            with suppress(psycopg2.errors.DeadlockDetected):
+                await field.do(cursor.execute, "lock table outbox in share mode")
+                await asyncio.sleep(0.2)
+                await field.do(cursor.execute, "lock table charging_sessions in access exclusive mode")
             rival.rollback()
     field.note("victims", await field.do(victims))
 
@@ -251,7 +253,7 @@ class SmallDatabase(ScaledOut):
 
 @fault("database-disk-full", layout=SmallDatabase, touches="database")
 async def database_disk_full(field: Field) -> None:
-    """PostgreSQL's disk is full, so that it panics and does not come up again before there is room."""
+    """PostgreSQL's disk is full; should it panic, it does not come up again before there is room."""
     server = field.site.postgresql
     await field.do(field.site.disk.fill)
     try:

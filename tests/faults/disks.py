@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,8 @@ class SmallDisk:
         (self.path / "filling").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Unmount it; whoever still has a file open there keeps that."""
+        """Unmount and remove it; whoever still has a file open there keeps that."""
         if os.path.ismount(self.path):
             subprocess.run(["umount", "--lazy", str(self.path)], check=True)
+        # What is around it could not go as long as it was mounted.
+        shutil.rmtree(self.path.parent, ignore_errors=True)
