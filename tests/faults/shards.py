@@ -66,16 +66,14 @@ async def order_under_kills(field: Field) -> None:
     restarting = asyncio.create_task(restart_broker())
     kills = 0
     while not restarting.done():
-        await asyncio.sleep(field.random.uniform(0.2, 3.0))
         victim: Service = field.random.choice(field.site.workers)
         await field.kill(victim)
-        victim.launch()
         kills += 1
+        victim.launch()
+        await field.until(lambda one=victim: one.health()[0] == 200, "it is back", timeout_s=120.0)  # type: ignore[misc]
+        await asyncio.sleep(field.random.uniform(0.2, 3.0))
     await restarting
     field.note("kills", kills)
-    field.over()
-    for worker in field.site.workers:
-        await field.do(worker.wait_ready)
 
 
 @fault("dead-letter-queue-missing", touches="broker message")
