@@ -6,6 +6,7 @@ An alarm makes RabbitMQ stop reading from connections that publish: acks must no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -18,12 +19,14 @@ from csms.broker.line import Line
 from csms.broker.publisher import Publisher
 from csms.broker.subscription import Subscription
 from csms.broker.wire import Channel, ChannelListener, Connect, Connection, Received
+from csms.coroutines import spawn
 from csms.domain.topology import PRIVATE_QUEUE_ARGUMENTS, Topology
 from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 
 _log = Logger(namespace="csms.broker")
 
 STOP_TIMEOUT_S = 10.0
+PROBE_TIMEOUT_S = 6.0
 _NOT_FOUND = "404"
 
 
@@ -306,6 +309,14 @@ class AmqpBroker:
     def _publisher_stalls(self) -> None:
         # Heartbeats may go on: a node that has lost its cluster still speaks.
         self._publish_line.drop("it does not confirm")
+        spawn(self._probe(), "probe of the broker")
+
+    async def _probe(self) -> None:
+        """Give the consumers' connection up, too, if it does not answer: its heartbeats would take half a minute."""
+        control = self._control
+        if control is not None and self._consume_line.is_up:
+            with suppress(BrokerError):
+                await self._consume_line.call(lambda _: control.sync(), timeout_s=PROBE_TIMEOUT_S)
 
     def _controlled(self) -> Channel:
         if self._control is None or not self._consume_line.is_up:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from csms.broker import amqp as amqp_module
+from csms.broker import publisher as publisher_module
 from csms.broker.amqp import AmqpBroker
 from csms.broker.dead_letters import AmqpDeadLetters
 from csms.broker.factory import open_broker
@@ -47,17 +49,25 @@ class AmqpContract(BrokerContract):
         """A broker on the test's own vhost."""
         return self.amqp_broker(self.url)
 
-    def amqp_broker(self, url: str, *, ca_file: str = "") -> AmqpBroker:
+    def amqp_broker(self, url: str, *, ca_file: str = "", heartbeat_s: int = 10) -> AmqpBroker:
         """The same, with all that only AMQP has."""
-        broker = open_broker(url, shards=SHARDS, amqp_client=self.amqp_client, ca_file=ca_file, reactor=reactor)
+        broker = open_broker(
+            url,
+            shards=SHARDS,
+            amqp_client=self.amqp_client,
+            ca_file=ca_file,
+            heartbeat_s=heartbeat_s,
+            reactor=reactor,
+        )
         assert isinstance(broker, AmqpBroker)
         return broker
 
-    async def behind_a_weak_link(self) -> tuple[WeakLink, AmqpBroker]:
+    async def behind_a_weak_link(self, *, heartbeat_s: int = 10) -> tuple[WeakLink, AmqpBroker]:
         """A started broker whose connections can be cut."""
         parts = urlsplit(self.url)
         link = WeakLink(parts.port or 0)
-        broker = self.amqp_broker(parts._replace(netloc=f"guest:guest@127.0.0.1:{link.listen()}").geturl())
+        url = parts._replace(netloc=f"guest:guest@127.0.0.1:{link.listen()}").geturl()
+        broker = self.amqp_broker(url, heartbeat_s=heartbeat_s)
 
         async def end() -> None:
             await broker.stop()
@@ -111,6 +121,23 @@ class AmqpContract(BrokerContract):
         self.assertEqual(await outcomes([sent]), [PublishTimeout])
         self.assertTrue(0.5 <= reactor.seconds() - begin < 2.0)
         link.cut()
+
+    async def test_a_broker_that_has_fallen_silent_is_left_by_both_connections(self) -> None:
+        self.patch(publisher_module, "STALLED_SWEEPS", 5)
+        self.patch(amqp_module, "PROBE_TIMEOUT_S", 1.0)
+        link, broker = await self.behind_a_weak_link(heartbeat_s=600)
+        before = link.accepted
+        link.swallows_answers = True
+        sent = broker.publish(OCPP_EXCHANGE, KEY, message("m1"), deadline_s=50.0)
+
+        async def both_came_anew() -> bool:
+            return link.accepted >= before + 2
+
+        await eventually(both_came_anew)
+        link.swallows_answers = False
+        link.cut()
+        self.assertEqual(await outcomes([sent]), [None])
+        await broker.when_up()
 
     async def test_consumers_and_private_queues_come_back_with_the_connection(self) -> None:
         link, broker = await self.behind_a_weak_link()
