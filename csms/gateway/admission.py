@@ -36,12 +36,13 @@ from csms.domain.model import Charger, Registration
 from csms.domain.security import ClientCertificate, SecurityProfile, objection
 from csms.gateway.alarms import Alarms
 from csms.gateway.channel import Channel
-from csms.gateway.clock import Clock, utc
+from csms.gateway.clock import Clock
 from csms.gateway.directory import UNKNOWN_FRESH_S, Directory, Known
 from csms.gateway.handshake import basic_credentials
 from csms.ocpp.quirks import NOBODY, Station
 from csms.ports import DatabaseError
 from csms.throttle import Throttle
+from csms.walltime import utc
 
 FAILURES_PER_MINUTE = 10
 FAILURES_PER_ADDRESS_AND_MINUTE = 300

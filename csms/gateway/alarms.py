@@ -15,9 +15,10 @@ from csms.domain.device_records import SecurityEvent
 from csms.domain.identifiers import new_id
 from csms.domain.messages import Notification, NotificationType
 from csms.domain.repositories import OutboxRow, UnitOfWork
-from csms.gateway.clock import Clock, utc
+from csms.gateway.clock import Clock
 from csms.gateway.liveness import Publish
 from csms.ports import Database, DatabaseError
+from csms.walltime import utc
 
 MAX_WAITING = 32
 """Events that may wait for the database; more are in the log only."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred
@@ -17,15 +16,10 @@ class Clock(Protocol):
     """The two methods of IReactorTime that are used here."""
 
     def seconds(self) -> float:
-        """Unix time."""
+        """For durations and deadlines, and for what must not go back; the time of day is :func:`csms.walltime.utc`."""
         ...
 
     def callLater(self, delay: float, call: Callable[..., Any], /, *args: Any) -> IDelayedCall: ...  # noqa: N802
-
-
-def utc(clock: Clock) -> datetime:
-    """The time of ``clock``."""
-    return datetime.fromtimestamp(clock.seconds(), UTC)
 
 
 async def pause(clock: Clock, seconds: float) -> None:

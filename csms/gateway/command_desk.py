@@ -8,8 +8,9 @@ from twisted.logger import Logger
 
 from csms.domain import command_life
 from csms.domain.messages import CommandOrder
-from csms.gateway.clock import Clock, utc
+from csms.gateway.clock import Clock
 from csms.ports import Database, DatabaseError
+from csms.walltime import utc
 
 _log = Logger(namespace="csms.gateway")
 

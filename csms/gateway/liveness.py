@@ -8,8 +8,9 @@ from twisted.logger import Logger
 
 from csms.domain.availability import disconnect_dead
 from csms.domain.repositories import OutboxRow, UnitOfWork
-from csms.gateway.clock import Clock, utc
+from csms.gateway.clock import Clock
 from csms.ports import Database, DatabaseError
+from csms.walltime import utc
 
 Publish = Callable[[Sequence[OutboxRow]], None]
 """Brings rows of the outbox out now, instead of when somebody sweeps it."""

@@ -17,11 +17,11 @@ from csms.domain.messages import (
     CommandOrder,
 )
 from csms.gateway.admission import Identity
-from csms.gateway.clock import utc
 from csms.gateway.upstream import Upstream
 from csms.logs import TRAIL
 from csms.ocpp.events import CallReceived, SendReceived
 from csms.ocpp.versions import Version
+from csms.walltime import utc
 
 Told = CallReceived | SendReceived
 _log = Logger(namespace="csms.gateway")

@@ -16,9 +16,10 @@ from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.messages import CommandOrder, Takeover, encode
-from csms.gateway.clock import Clock, utc
+from csms.gateway.clock import Clock
 from csms.gateway.draining import Leaver
 from csms.ports import Broker, BrokerError, Message
+from csms.walltime import utc
 
 TAKEOVER = "takeover"
 """``type`` of the broker's message; workers' replies have another one."""

@@ -28,7 +28,6 @@ from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, gateway_answer
 from csms.domain.handling import AnswerContext
 from csms.domain.messages import CommandOrder, Reply
 from csms.gateway.admission import Identity
-from csms.gateway.clock import utc
 from csms.gateway.commands import CommandLine
 from csms.gateway.outlet import Outlet
 from csms.gateway.socket import INTERNAL_ERROR, POLICY_VIOLATION, TRY_AGAIN_LATER, Socket
@@ -52,6 +51,7 @@ from csms.ocpp.events import (
 from csms.ocpp.registration import Registration
 from csms.ocpp.versions import Version
 from csms.ports import BrokerError
+from csms.walltime import utc
 
 SEEN_INTERVAL_S = 60.0
 """A charger that only sends heartbeats is told of this often, so that it counts as seen."""

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from twisted.application.service import IService
@@ -42,6 +42,7 @@ from csms.tap.depths import DepthWatch
 from csms.tap.rules import consumed_queues, policy, retention
 from csms.tap.stages import Process, Stage, end_at_the_next_signal
 from csms.tap.standard_log import log_observer
+from csms.walltime import run_steadily, utc
 from csms.workers.relay import Relay
 from csms.workers.service import Workers
 
@@ -113,6 +114,10 @@ def _process(
     return Process(name, stages, reactor=reactor, observer=observer, stopping=stopping)
 
 
+async def _run_steadily() -> None:
+    run_steadily(reactor)
+
+
 class Composition:
     """The parts of one process. What needs the number of shards is made when the database has told it."""
 
@@ -157,7 +162,7 @@ class Composition:
 
     def first_stages(self) -> list[Stage]:
         """What the others build on. It fails for settings that cannot be right."""
-        return [Stage("database", self._make_database)]
+        return [Stage("clock", _run_steadily), Stage("database", self._make_database)]
 
     def http_stages(self) -> list[Stage]:
         """Console, browsers, REST, health and metrics."""
@@ -380,4 +385,4 @@ def _host_and_pid() -> str:
 
 
 def _now() -> datetime:
-    return datetime.fromtimestamp(reactor.seconds(), UTC)
+    return utc(reactor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -17,6 +17,7 @@ from csms.domain.messages import Notification, NotificationType, decode_notifica
 from csms.domain.model import HourlyUse
 from csms.domain.repositories import UnitOfWork
 from csms.ports import Database, Message
+from csms.walltime import utc
 from csms.workers.outcomes import ACK, Outcome
 from csms.workers.rollup import LONGEST_SPAN, hour_of, spread
 
@@ -49,7 +50,7 @@ class HourlyWork:
         """Add up what is new in these notifications."""
         relevant = [one for one in batch if one.type in _TYPES and isinstance(one.data.get("sessionId"), int)]
         if relevant:
-            now = datetime.fromtimestamp(self._clock.seconds(), UTC)
+            now = utc(self._clock)
             await self._database.transact(lambda uow: add_up(relevant, uow, now), name="hourly use")
         return [ACK] * len(batch)
 

@@ -30,6 +30,7 @@ from twisted.python.failure import Failure
 from csms import metrics
 from csms.coroutines import spawn
 from csms.ports import Broker, Delivery, Fenced, Message
+from csms.walltime import wall_s
 from csms.workers.outcomes import DeadLetter, Outcome, Retry, Settlement, verdict
 from csms.workers.pauses import Backoff, Stop
 from csms.workers.subscription import Subscription
@@ -235,7 +236,7 @@ class Loop(Generic[T]):
         metrics.BATCH_SIZE.labels(self.queue).observe(len(batch))
         metrics.BATCH_SECONDS.labels(self.queue).observe(self._clock.seconds() - started_s)
         if (sent_at := batch[0].message.timestamp) is not None:
-            metrics.SHARD_LAG_SECONDS.labels(self.queue).set(max(0.0, self._clock.seconds() - sent_at.timestamp()))
+            metrics.SHARD_LAG_SECONDS.labels(self.queue).set(max(0.0, wall_s(self._clock) - sent_at.timestamp()))
 
     def _decoded(self, batch: list[Delivery]) -> list[tuple[Delivery, T]]:
         tasks: list[tuple[Delivery, T]] = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -21,6 +20,7 @@ from csms.domain.dead_letters import death_headers, living_headers
 from csms.domain.messages import BadMessage
 from csms.logs import TRAIL
 from csms.ports import Broker, BrokerError, DatabaseUnavailable, Delivery
+from csms.walltime import utc
 from csms.workers.pauses import Backoff, Stop
 
 _log = Logger(namespace="csms.workers")
@@ -118,7 +118,7 @@ class Settlement:
             reason=outcome.reason,
             queue=self._queue,
             routing_key=delivery.routing_key,
-            died_at=datetime.fromtimestamp(self._clock.seconds(), UTC),
+            died_at=utc(self._clock),
         )
         copy = replace(
             original,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
@@ -32,6 +32,7 @@ from csms.domain.messages import COMMAND
 from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.domain.topology import COMMANDS_EXCHANGE, notification_key
 from csms.ports import Broker, BrokerState, Database, DatabaseError, Message, Unroutable
+from csms.walltime import utc
 
 _log = Logger(namespace="csms.workers")
 
@@ -123,7 +124,7 @@ class Relay:
         if self._broker.state is not BrokerState.UP:
             return
         now_s = self._clock.seconds()
-        now = datetime.fromtimestamp(now_s, UTC)
+        now = utc(self._clock)
         stale, shards_stale = now - timedelta(seconds=STALE_S), now - timedelta(seconds=SHARD_STALE_S)
         rows = await self._database.transact(
             lambda uow: uow.outbox.waiting(older_than=stale, of_shards=shards_stale, limit=_SWEEP_LIMIT),
@@ -211,7 +212,7 @@ class Relay:
         spawn(self._confirm(self._send(rows, SHARD_DEADLINE_S)), "confirms of notifications")
 
     def _send(self, rows: Sequence[OutboxRow], deadline_s: float) -> list[tuple[OutboxRow, Awaitable[None]]]:
-        now = datetime.fromtimestamp(self._clock.seconds(), UTC)
+        now = utc(self._clock)
         sent: list[tuple[OutboxRow, Awaitable[None]]] = []
         for row in rows:
             kind = COMMAND if row.exchange == COMMANDS_EXCHANGE else row.routing_key[_KEY_PREFIX:]
@@ -256,7 +257,7 @@ class Relay:
 
     async def _returned(self, rows: Sequence[OutboxRow]) -> None:
         """Nobody holds the chargers of these commands. If that cannot be noted, the sweep finds the rows again."""
-        now = datetime.fromtimestamp(self._clock.seconds(), UTC)
+        now = utc(self._clock)
 
         def note(uow: UnitOfWork) -> list[OutboxRow]:
             notes = Notes(new_id(int(now.timestamp() * 1000)), now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from csms.domain import topology
 from csms.domain.handling import Policy
 from csms.domain.retention import Retention
 from csms.ports import Broker, Database
+from csms.walltime import utc
 from csms.workers.analytics import HourlyWork
 from csms.workers.charging_events import SummaryWork
 from csms.workers.loop import Loop, LoopSettings, Work
@@ -207,4 +208,4 @@ class Workers:
         await self._database.maintain(self._now(), self._kept, enough=lambda: self._stopping)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._reactor.seconds(), UTC)
+        return utc(self._reactor)

@@ -31,6 +31,7 @@ from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
 from csms.config.settings import WebhookSettings
+from csms.walltime import wall_s
 from csms.workers.egress import CheckedEndpoints, Forbidden
 
 SIGNATURE_HEADER = b"X-Csms-Signature"
@@ -118,7 +119,7 @@ class HttpPoster:
             }
         )
         if self._secret:
-            headers.setRawHeaders(SIGNATURE_HEADER, [signature(self._secret, int(self._reactor.seconds()), body)])
+            headers.setRawHeaders(SIGNATURE_HEADER, [signature(self._secret, int(wall_s(self._reactor)), body)])
         request: Deferred[IResponse] = self._agent.request(b"POST", self._url, headers, _Body(body))
         request.addTimeout(self._timeout_s, self._reactor, _timed_out)
         try:
@@ -132,7 +133,7 @@ class HttpPoster:
         except Exception as error:
             return Failed(f"{type(error).__name__}: {_first_reason(error)}")
         await self._discard(response)
-        return judge(response.code, response.headers.getRawHeaders("Retry-After", []), self._reactor.seconds())
+        return judge(response.code, response.headers.getRawHeaders("Retry-After", []), wall_s(self._reactor))
 
     async def close(self) -> None:
         """Close idle connections."""
