@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from csms.domain.availability_wishes import availability_connector_reported
 from csms.domain.handling import Call, Handled
 from csms.domain.messages import Notification, NotificationType
-from csms.domain.model import Charger
+from csms.domain.model import Charger, Connector
 from csms.domain.payloads import MAX_CONNECTOR_ID, MAX_EVSE_ID, integer, text
 from csms.domain.repositories import UnitOfWork
 from csms.domain.reservations import reservation_connector_reported
@@ -137,6 +137,8 @@ def report(call: Call, reported: Reported) -> None:
     if not reported.status:
         return
     connector = call.uow.chargers.connector(call.charger.id, reported.evse_id, reported.connector_id)
+    if _comes_late(call, connector, reported):
+        return
     previous_status, previous_error = connector.status, connector.error_code
     connector.status = reported.status
     connector.error_code = reported.error_code
@@ -171,6 +173,18 @@ def report(call: Call, reported: Reported) -> None:
             vendorId=reported.vendor_id or None,
             vendorErrorCode=reported.vendor_error_code or None,
         )
+
+
+def _comes_late(call: Call, connector: Connector, reported: Reported) -> bool:
+    """Whether the charger said this on an older connection, which it gave up, before what we know from the newer one.
+
+    A broker that was frozen still takes what was sent before; the charger has repeated it long since, and gone on.
+    """
+    return (
+        call.message.connection_id < call.charger.connection_id
+        and connector.status_at is not None
+        and reported.at < connector.status_at
+    )
 
 
 def _status_at(call: Call) -> datetime:

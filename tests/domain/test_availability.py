@@ -126,6 +126,28 @@ class Statuses(unittest.TestCase):
         self.report(station)
         self.assertEqual(station.kinds(), [NotificationType.CHARGER_STATUS_CHANGED])
 
+    def test_what_an_abandoned_connection_brings_late_changes_nothing(self) -> None:
+        station = Station()
+        late = {"connectorId": 1, "errorCode": "NoError", "status": "Preparing", "timestamp": iso(NOON)}
+        old = station.connection_id
+        station.connection_id = SECOND
+        now = late | {"status": "Charging", "timestamp": iso(NOON + timedelta(seconds=9))}
+        station.send("StatusNotification", now)
+        station.connection_id = old
+        station.send("StatusNotification", late)
+        self.assertEqual(station.connector(1).status, "Charging")
+
+    def test_a_clock_that_was_set_back_and_another_gateways_clock_hold_up_no_status(self) -> None:
+        station = Station()
+        status = {"connectorId": 1, "errorCode": "NoError", "status": "Preparing", "timestamp": iso(NOON)}
+        station.send("StatusNotification", status)
+        set_back = status | {"status": "Charging", "timestamp": iso(NOON - timedelta(hours=1))}
+        station.send("StatusNotification", set_back)
+        self.assertEqual(station.connector(1).status, "Charging")
+        station.connection_id = "000000000000-aaaaaaaaaaaa"
+        station.send("StatusNotification", status | {"status": "Finishing"})
+        self.assertEqual(station.connector(1).status, "Finishing")
+
     def test_an_error_is_told_once_and_again_when_it_is_another(self) -> None:
         station = Station()
         self.report(station, "Faulted", "GroundFailure", vendorErrorCode="E42")
