@@ -69,6 +69,8 @@ class Expected:
 
     orphans: Counter[str] = field(default_factory=Counter)
     """Sessions without a start, by deviceId."""
+    ordered_times: bool = True
+    """Whether the times of notifications never go back: not when somebody sets a clock."""
     readings: Counter[tuple[str, float]] = field(default_factory=Counter)
     """(deviceId, Wh) of readings that belong to no session."""
 
@@ -215,7 +217,7 @@ class Audit:
         newest: dict[str, str] = {}
         for one in self._notifications:
             device, moment = one["deviceId"], one["timestamp"]
-            if one["type"] in _IN_ORDER and device in self._devices.values():
+            if self._expected.ordered_times and one["type"] in _IN_ORDER and device in self._devices.values():
                 if moment < newest.get(device, ""):
                     said = f"{one['type']} of {moment} after one of {newest[device]}"
                     self.findings.disordered.append(f"{device}: the browser was told {said}")

@@ -25,7 +25,7 @@ async def broker_restarted(field: Field) -> None:
     await field.do(field.site.rabbitmq.start)
 
 
-@fault("broker-killed", touches="broker")
+@fault("broker-killed", short=True, touches="broker")
 async def broker_killed(field: Field) -> None:
     """SIGKILL of RabbitMQ."""
     await field.do(field.site.rabbitmq.kill)
@@ -86,7 +86,7 @@ async def _alarm(field: Field, on: tuple[str, ...], off: tuple[str, ...]) -> Non
         await field.do(field.site.rabbitmq.control, *off)
 
 
-@fault("shard-queue-deleted", touches="broker")
+@fault("shard-queue-deleted", short=True, touches="broker")
 async def shard_queue_deleted(field: Field) -> None:
     """A shard's queue is unbound and deleted under load: its messages come back, none is answered, it is made anew."""
     manage = field.site.rabbitmq.manage

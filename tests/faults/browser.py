@@ -26,6 +26,8 @@ class Browser:
         """How often it was told to load everything anew."""
         self.resumed: list[int] = []
         """How many notifications each resume was said to bring."""
+        self.losses = 0
+        """Connections that ended, or did not come about."""
         self._ports = ports
         self._cookie = cookie
         self._last_id = ""
@@ -45,10 +47,11 @@ class Browser:
 
     async def stop(self) -> None:
         """Close."""
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             self._task.cancel()
+        if self._task is not None:
             with suppress(asyncio.CancelledError):
-                await self._task
+                await self._task  # a fault of the browser itself is raised here
 
     async def _run(self) -> None:
         while True:
@@ -69,6 +72,7 @@ class Browser:
                     await self._follow(socket)
             except (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed):
                 pass
+            self.losses += 1
             self._turn += 1
             await asyncio.sleep(0.3)
 

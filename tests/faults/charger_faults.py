@@ -51,6 +51,8 @@ async def half_open(field: Field) -> None:
 async def same_charger_twice(field: Field) -> None:
     """Two devices with one identity, one at each gateway, both reconnecting for ever: the newest wins, always."""
     twin, ends = Script(field, "twin"), Counter[int]()
+    # Both are there at the same moment, and their messages meet in the broker.
+    field.expected.ordered_times = False
     end = time.monotonic() + field.seconds(30, 5)
 
     async def insist(port: int) -> int:
@@ -82,7 +84,7 @@ async def same_charger_twice(field: Field) -> None:
     await twin.hang_up()
 
 
-@fault("retry-storm", touches="charger")
+@fault("retry-storm", short=True, touches="charger")
 async def retry_storm(field: Field) -> None:
     """Chargers send every Start, MeterValues and Stop five times with new ids: one session, one row a sample."""
     stormers = [Insistent(field, f"storm{number}") for number in range(int(field.seconds(40, 8)))]
@@ -128,7 +130,7 @@ class Insistent(Script):
 async def offline_backlog(field: Field) -> None:
     """Chargers that were offline for three days deliver all at once, with transaction ids -1, 0 and unknown ones."""
     late = [Late(field, f"late{number}") for number in range(int(field.seconds(20, 4)))]
-    sessions = int(field.seconds(40, 6))
+    sessions = int(field.seconds(20, 6))
     began = time.monotonic()
     await asyncio.gather(*(charger.deliver(sessions) for charger in late))
     count = len(late) * sessions * (2 + Late.METERS)

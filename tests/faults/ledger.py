@@ -15,7 +15,7 @@ class Attempt:
 
     device_id: str
     number: int
-    """Of the message, in the charger's order."""
+    """Of the message, in the charger's order; 0: of one that is never repeated."""
     unique_id: str
     action: str
     frame: str
@@ -88,7 +88,7 @@ class Ledger:
     @property
     def retried(self) -> int:
         """Messages that were sent more than once."""
-        return len({(attempt.device_id, attempt.number) for attempt in self.attempts if not _is_first(attempt)})
+        return len({(one.device_id, one.number) for one in self.attempts if one.number and not _is_first(one)})
 
     def answered_since(self, moment: float) -> set[str]:
         """Devices that have had an answer to something that they sent after this moment."""
@@ -109,6 +109,8 @@ class Ledger:
         slowest = 0.0
         for attempt in self.attempts:
             key = attempt.device_id, attempt.number
+            if not attempt.number:
+                continue
             first.setdefault(key, attempt.sent_at)
             if attempt.answered_at:
                 slowest = max(slowest, attempt.answered_at - first[key])

@@ -68,6 +68,8 @@ class Link:
             raise Unanswered from closed
         finally:
             self._waiting.pop(unique_id, None)
+            if waiting.done() and not waiting.cancelled():
+                waiting.exception()  # looked at, whoever else was quicker
 
     async def send(self, frame: str) -> None:
         """Write, and wait for nothing."""

@@ -45,7 +45,7 @@ async def worker_in_mid_batch(field: Field) -> AsyncIterator[Service]:
         holder.close()
 
 
-@fault("worker-killed-before-commit", touches="worker")
+@fault("worker-killed-before-commit", short=True, touches="worker")
 async def worker_killed_before_commit(field: Field) -> None:
     """SIGKILL of a worker between the effects of a batch and their COMMIT."""
     async with worker_in_mid_batch(field) as victim:
@@ -54,7 +54,7 @@ async def worker_killed_before_commit(field: Field) -> None:
     await field.start(victim)
 
 
-@fault("worker-killed-before-ack", layout=Valved, touches="worker")
+@fault("worker-killed-before-ack", layout=Valved, short=True, touches="worker")
 async def worker_killed_before_ack(field: Field) -> None:
     """SIGKILL of a worker between COMMIT and ack: nothing it says reaches the broker any more."""
     victim = await field.busy_worker()
@@ -72,7 +72,7 @@ async def worker_killed_before_ack(field: Field) -> None:
     await field.start(victim)
 
 
-@fault("gateway-killed-before-answer", layout=Valved, touches="gateway")
+@fault("gateway-killed-before-answer", layout=Valved, short=True, touches="gateway")
 async def gateway_killed_before_answer(field: Field) -> None:
     """SIGKILL of a gateway between the broker's confirm, which it does not hear any more, and the answers."""
     victim = await field.busy_gateway()

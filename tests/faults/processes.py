@@ -8,7 +8,7 @@ import time
 
 from tests.faults.catalogue import fault
 from tests.faults.field import Field
-from tests.faults.sites import READY_TIMEOUT_S, Embedded
+from tests.faults.sites import READY_TIMEOUT_S, Clocked, Embedded
 from tests.integration.processes import Service
 
 
@@ -43,7 +43,7 @@ async def gateway_stopped(field: Field) -> None:
     await _end(field, await field.busy_gateway(), signal.SIGTERM)
 
 
-@fault("embedded-killed", layout=Embedded, touches="gateway worker")
+@fault("embedded-killed", layout=Embedded, short=True, touches="gateway worker")
 async def embedded_killed(field: Field) -> None:
     """SIGKILL of the only process, broker and database in it."""
     await _end(field, field.site.gateways[0], signal.SIGKILL)
@@ -79,6 +79,34 @@ async def worker_frozen(field: Field) -> None:
     await field.all_answered()
     field.note("gap s", time.monotonic() - began)
     await freezing
+
+
+@fault("clock-set-back", layout=Clocked, touches="gateway worker")
+async def clock_set_back(field: Field) -> None:
+    """The clock of every process is set back by an hour, and a minute later it is right again."""
+    await _clock_set(field, "-3600")
+
+
+@fault("clock-set-forward", layout=Clocked, touches="gateway worker")
+async def clock_set_forward(field: Field) -> None:
+    """The clock of every process is set forward by an hour, and a minute later it is right again."""
+    await _clock_set(field, "+3600")
+
+
+async def _clock_set(field: Field, offset: str) -> None:
+    field.expected.ordered_times = False
+    await field.do(field.site.set_clock, offset)
+    try:
+        await field.all_answered()
+        # What waits for a timer must come, too: heartbeats of the broker, sweeps, a worker's reconnection.
+        victim = await field.busy_worker()
+        await field.kill(victim)
+        await field.start(victim)
+        await field.all_answered()
+        await asyncio.sleep(field.seconds(45, 5))
+        await field.all_answered()
+    finally:
+        await field.do(field.site.set_clock, "+0")
 
 
 @fault("workers-killed-50-times", touches="worker", chargers=24)

@@ -168,6 +168,8 @@ class Run:
             result.figures["timed out"] = ledger.timeouts
         if self._browser.resumed:
             result.figures["browser resumed"] = sum(self._browser.resumed)
+        if self._browser.losses:
+            result.figures["browser lost"] = self._browser.losses
         if self._browser.resets:
             result.figures["browser reset"] = self._browser.resets
         result.problems += self._new_complaints()

@@ -22,7 +22,7 @@ from tests.integration.people import sign_in
 from tests.integration.processes import Service
 from tests.integration.scenario import query
 from tests.servers import PostgreSQL, RabbitMQ
-from tests.servers.daemon import Daemon, free_port
+from tests.servers.daemon import Daemon, ServerMissing, free_port
 
 T = TypeVar("T")
 READY_TIMEOUT_S = 120.0
@@ -215,6 +215,35 @@ class Valved(ScaledOut):
         await super().close()
         for valve in self.valves.values():
             await valve.close()
+
+
+class Clocked(ScaledOut):
+    """The wall clock of csms can be set; that of the servers and the chargers stays right. Needs libfaketime."""
+
+    @property
+    def _clock(self) -> Path:
+        return self.directory / "clock"
+
+    def settings(self, name: str) -> dict[str, str]:
+        libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        if not libraries:
+            raise ServerMissing("libfaketime is not installed: apt-get install libfaketime")
+        self.set_clock("+0")
+        return {
+            **super().settings(name),
+            "LD_PRELOAD": str(libraries[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+            "FAKETIME_NO_CACHE": "1",
+            # The machine's uptime goes on as ever when somebody sets the time.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set_clock(self, offset: str) -> None:
+        """Set the clock of all processes ahead (+3600) of the right time or behind it (-3600), in seconds."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(f"{offset}s\n")
+        new.replace(self._clock)
 
 
 class Embedded(Site):
