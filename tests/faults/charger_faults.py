@@ -84,7 +84,7 @@ async def same_charger_twice(field: Field) -> None:
     await twin.hang_up()
 
 
-@fault("retry-storm", short=True, touches="charger")
+@fault("retry-storm", touches="charger")
 async def retry_storm(field: Field) -> None:
     """Chargers send every Start, MeterValues and Stop five times with new ids: one session, one row a sample."""
     stormers = [Insistent(field, f"storm{number}") for number in range(int(field.seconds(40, 8)))]

@@ -54,7 +54,7 @@ async def worker_killed_before_commit(field: Field) -> None:
     await field.start(victim)
 
 
-@fault("worker-killed-before-ack", layout=Valved, short=True, touches="worker")
+@fault("worker-killed-before-ack", layout=Valved, touches="worker")
 async def worker_killed_before_ack(field: Field) -> None:
     """SIGKILL of a worker between COMMIT and ack: nothing it says reaches the broker any more."""
     victim = await field.busy_worker()

@@ -142,6 +142,7 @@ class Run:
 
     async def _audited(self) -> Findings:
         notifications = list(self._browser.notifications.values())
+        self._field.expected.browser_reset = self._browser.resets > 0
 
         def audit() -> Findings:
             site = self._site

@@ -91,7 +91,8 @@ class RabbitMQ(Daemon):
     def active_consumer(self, queue: str, vhost: str = "/") -> int:
         """The local port of the client that the queue hands its messages to; 0: nobody."""
         for consumer in self.manage("GET", f"consumers/{quote(vhost, safe='')}"):
-            if consumer["queue"]["name"] == queue and consumer["active"]:
+            # A channel that has just opened or closed has no details.
+            if consumer["queue"]["name"] == queue and consumer["active"] and consumer["channel_details"]:
                 return int(consumer["channel_details"]["peer_port"])
         return 0
 
