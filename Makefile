@@ -26,6 +26,11 @@ test: $(VENV)/.test $(CONSOLE) ## all tests, with real RabbitMQ, PostgreSQL and 
 	@tools/install_servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist=loadfile
 
+.PHONY: faults
+faults: $(VENV)/.test $(CONSOLE) ## every fault under load; results into docs/ (FAULTS="name ...": only these)
+	@tools/install_servers
+	$(BIN)/python -m tests.faults $(FAULTS)
+
 .PHONY: lint
 lint: $(VENV)/.lint console/node_modules/.package-lock.json ## style, types, layers, console, documentation
 	$(BIN)/ruff check .

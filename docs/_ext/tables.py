@@ -1,7 +1,7 @@
 """Directives that draw their tables from the code, so that no page can disagree with it.
 
 ``csms-settings``, ``csms-exchanges``, ``csms-queues``, ``csms-actions``, ``csms-actions-16``, ``csms-metrics``,
-``csms-quirks`` and ``csms-operations`` take no arguments.
+``csms-quirks``, ``csms-operations`` and ``csms-faults`` take no arguments.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from csms.domain.command_effects import RESULTS
 from csms.domain.stored import FROM_CHARGER, TO_CHARGER
 from csms.metrics import REGISTRY
 from csms.ocpp.quirks import Profile, shipped
+
+FAULT_RESULTS = Path(__file__).parents[1] / "reliability.json"
 
 
 class TableDirective(SphinxDirective):
@@ -199,6 +202,30 @@ def _names(row: Operation) -> str:
     return "?" + "&".join(f"{name}=" for name in names) if names else ""
 
 
+class Faults(TableDirective):
+    """What came of every fault of the fault bench, as ``make faults`` has written it down."""
+
+    def text(self) -> Iterable[str]:
+        rows = [
+            (
+                f"**{name}**: {one['description']}{_figures(one['figures'])}",
+                f"{one['chargers']} chargers, {one['messages_per_s']:.0f}/s",
+                f"{one['lasted_s']:.1f} s",
+                f"{one['recovered_s']:.1f} s",
+                f"{one['slowest_answer_s']:.1f} s",
+                *(str(one[kind]) for kind in ("messages", "retried", "lost", "doubled", "out_of_order")),
+            )
+            for name, one in json.loads(FAULT_RESULTS.read_text()).items()
+        ]
+        header = ("fault", "load", "lasted", "recovered in", "slowest answer")
+        counts = ("messages", "retried", "lost", "doubled", "out of order")
+        yield from table("36 10 7 8 8 8 7 5 6 5", (*header, *counts), rows)
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    return f" ({', '.join(f'{name}: {value}' for name, value in figures.items())})" if figures else ""
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-settings", SettingsTables)
     app.add_directive("csms-exchanges", Exchanges)
@@ -208,4 +235,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("csms-metrics", Metrics)
     app.add_directive("csms-operations", Operations)
     app.add_directive("csms-quirks", Quirks)
+    app.add_directive("csms-faults", Faults)
     return {"parallel_read_safe": True}

@@ -14,4 +14,4 @@ def write(result: Mapping[str, Any]) -> None:
     """Put a result in the place of the last one of the same fault."""
     results = json.loads(REPORT.read_text()) if REPORT.exists() else {}
     results[result["name"]] = dict(result)
-    REPORT.write_text(json.dumps(results, indent=1) + "\n")
+    REPORT.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
