@@ -121,7 +121,7 @@ class StartTests(GatewayCase):
         self.charger()
         self.broker.become(BrokerState.DOWN)
         gateway = self.make(port=0)
-        self.assertEqual(gateway.ready_reason, "the gateway stops")
+        self.assertEqual(gateway.ready_reason, "not listening for chargers")
         await gateway.start()
         self.assertEqual(await self.status("/ocpp/CP1", password=PASSWORD), 503)
         self.broker.become(BrokerState.UP)
