@@ -25,7 +25,7 @@ HANDSHAKES = Counter(
 )
 SECURITY_ALARMS = Counter(
     "csms_security_alarms",
-    "Attempts to get in as a charger with a wrong certificate or too low a security profile, by kind.",
+    "What looks like an attack on a charger's identity, by kind of security event.",
     ["event"],
     registry=REGISTRY,
 )

@@ -7,8 +7,7 @@ signed in from that very address before; those may always fail a few times.
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
-
+from csms.addresses import network_of
 from csms.throttle import Throttle
 
 WINDOW_S = 300.0
@@ -29,7 +28,7 @@ class Tries:
 
     def blocked_for_s(self, name: str, address: str, now: float) -> float:
         """How long that name has to wait at that address; 0: not at all."""
-        place, pair = _place(address), _pair(name, address)
+        place, pair = network_of(address), _pair(name, address)
         waits = [self._pairs.blocked_for_s(pair, now)]
         if pair not in self._known:
             waits += [self._addresses.blocked_for_s(place, now), self._names.blocked_for_s(_key(name), now)]
@@ -38,13 +37,13 @@ class Tries:
     def failed(self, name: str, address: str, now: float) -> None:
         """A wrong name or password."""
         self._pairs.failed(_pair(name, address), now)
-        self._addresses.failed(_place(address), now)
+        self._addresses.failed(network_of(address), now)
         self._names.failed(_key(name), now)
 
     def take_back(self, name: str, address: str) -> None:
         """What was counted as failed could not be looked at."""
         self._pairs.take_back(_pair(name, address))
-        self._addresses.take_back(_place(address))
+        self._addresses.take_back(network_of(address))
         self._names.take_back(_key(name))
 
     def succeeded(self, name: str, address: str) -> None:
@@ -63,15 +62,4 @@ def _key(name: str) -> str:
 
 
 def _pair(name: str, address: str) -> str:
-    return f"{_place(address)} {_key(name)}"
-
-
-def _place(address: str) -> str:
-    """A customer gets a whole /64 of IPv6, and can use any address in it."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
-        return str(IPv6Address(int(parsed) >> 64 << 64))
-    return str(parsed)
+    return f"{network_of(address)} {_key(name)}"

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Any, get_type_hints
 
 from csms.config.settings import Settings, WebhookSettings
@@ -38,6 +39,7 @@ class SettingDescription:
     words: tuple[str, ...]
     schemes: tuple[str, ...]
     path: bool
+    networks: bool
 
     @property
     def option(self) -> str:
@@ -74,6 +76,8 @@ class SettingDescription:
             return f"one or more of {', '.join(self.words)}, separated by blanks"
         if self.schemes:
             return f"something that begins with {' or '.join(self.schemes)}"
+        if self.networks:
+            return "addresses or networks like 192.0.2.1 or 10.0.0.0/8, separated by blanks"
         if self.kind in (int, float):
             name = "a whole number" if self.kind is int else "a number"
             if self.minimum is not None and self.maximum is not None:
@@ -93,6 +97,9 @@ class SettingDescription:
         words = text.split()
         if self.words and (not words or not set(words) <= set(self.words)):
             raise ValueError(text)
+        if self.networks:
+            for word in words:
+                ip_network(word)
         if self.schemes and text != self.default and not text.startswith(self.schemes):
             raise ValueError(text)
         return text

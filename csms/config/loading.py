@@ -27,6 +27,8 @@ CONFIG_VARIABLE = "CSMS_CONFIG"
 
 _PREFIX = "CSMS_"
 _SQLITE = "sqlite:///"
+_PASSWORD = re.compile(r"://[^/?#@\s]*:[^/?#@\s]+@")
+"""In a URL, with the user."""
 # Kubernetes tells every container of every service; one that is called csms-something looks like ours.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
@@ -173,6 +175,8 @@ def _of_options(
     if setting.option not in options:
         return None
     given = _Given(options[setting.option], f"option --{setting.option}")
+    if not setting.secret and _PASSWORD.search(given.text):
+        raise ConfigError(f"{given.where}: every process of this machine can read a password here; give it in a file")
     return _read_secret(given, read_file, directory) if setting.secret else given
 
 
@@ -223,7 +227,7 @@ def _value(setting: SettingDescription, given: _Given, directory: str) -> Any:
     try:
         value = setting.parse(given.text)
     except ValueError as error:
-        shown = "" if setting.secret else f" = {given.text!r}"
+        shown = "" if setting.secret else f" = {_PASSWORD.sub('://...@', given.text)!r}"
         raise ConfigError(f"{given.where}{shown}: must be {setting.allowed}") from error
     return _absolute(value, directory) if setting.path and value else value
 

@@ -24,11 +24,13 @@ def setting(
     words: tuple[str, ...] = (),
     schemes: tuple[str, ...] = (),
     path: bool = False,
+    networks: bool = False,
 ) -> Any:
     """A dataclass field with what a person should know about it, and what ``loading`` checks.
 
     ``words``: the value is a list, separated by blanks, of some of these. ``schemes``: it is a URL that begins with
     one of these. ``path``: it names a file; a relative one is taken from where the program was started.
+    ``networks``: it is a list of addresses and networks, separated by blanks.
     """
     return field(
         default=default,
@@ -40,6 +42,7 @@ def setting(
             "words": words,
             "schemes": schemes,
             "path": path,
+            "networks": networks,
         },
     )
 
@@ -121,6 +124,11 @@ class GatewaySettings:
     crl_file: str = setting(
         "", "revocation lists of all these authorities (PEM); empty: certificates are not looked up in lists", path=True
     )
+    trusted_proxies: str = setting(
+        "",
+        "proxies, addresses or networks separated by blanks, whose X-Forwarded-For tells where a charger comes from",
+        networks=True,
+    )
     unknown_chargers: UnknownChargers = setting(
         UnknownChargers.REJECT, "chargers that are not in the database: reject, pending or accept"
     )
@@ -177,6 +185,11 @@ class HttpSettings:
     )
     public_url: str = setting(
         "", "URL that people use, if not http://listen:port (behind a proxy)", schemes=("https://", "http://")
+    )
+    trusted_proxies: str = setting(
+        "",
+        "proxies, addresses or networks separated by blanks, whose X-Forwarded-For tells where a request comes from",
+        networks=True,
     )
     allowed_origins: str = setting("", "further origins, separated by blanks, whose pages may open /events")
     session_hours: float = setting(12.0, "how long a sign-in lasts", minimum=0.1)
@@ -239,6 +252,9 @@ class BrokerSettings:
     password: str = setting("", "the broker's password, if not in the URL", secret=True)
     amqp_client: AmqpClient = setting(AmqpClient.PIKA, "library for amqp://: pika or txamqp")
     shards: int = setting(4, "queues that charger messages are spread over; fixed at the first start", minimum=1)
+    declare: bool = setting(
+        True, "make exchanges and queues at each start; no: `csms-admin declare` has, and this user may not"
+    )
     heartbeat_s: int = setting(10, "AMQP heartbeat", minimum=1)
     ca_file: str = setting("", "certificate authority of the broker's TLS certificate; empty: the system's", path=True)
 

@@ -21,6 +21,7 @@ MAX_LENGTH = 40
 _MIN_DIFFERENT = 8
 _SALT_BYTES = 16
 _SCHEME = "sha256-1"
+_KEY_BYTES = (16, 20)
 _HEX_KEY = re.compile(rb"(?:[0-9A-Fa-f]{2}){16,20}")
 
 
@@ -67,10 +68,27 @@ def verify(stored: str, presented: bytes | str) -> bool:
     return matches and scheme == _SCHEME
 
 
+def is_random_key(presented: bytes) -> bool:
+    """Whether it looks like 128 random bits or more, which nobody guesses, however often they may try.
+
+    Text is not taken for random, nor are hexadecimal digits that stand for text.
+    """
+    key = _raw(presented)
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return _KEY_BYTES[0] <= len(key) <= _KEY_BYTES[1]
+    return False
+
+
 def _bytes(password: bytes | str) -> bytes:
     return password.encode("utf-8", "surrogatepass") if isinstance(password, str) else password
 
 
 def _digest(salt: bytes, password: bytes) -> bytes:
-    key = binascii.unhexlify(password) if _HEX_KEY.fullmatch(password) else password
-    return hashlib.sha256(salt + key).digest()
+    return hashlib.sha256(salt + _raw(password)).digest()
+
+
+def _raw(password: bytes) -> bytes:
+    """A key's bytes, whether they or their hexadecimal digits are given."""
+    return binascii.unhexlify(password) if _HEX_KEY.fullmatch(password) else password

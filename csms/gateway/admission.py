@@ -16,20 +16,22 @@ the database away, nothing remembered     503
 ========================================  ======================================================================
 
 Failures are counted for (identity, address), so that nobody can lock a charger out from elsewhere, nor one of its
-neighbours behind the same address. An address with very many failures is not banned either: it may no longer make
-us ask the database, and chargers that are remembered get in as before.
+neighbours behind the same address. Nor can they from the same address, if the charger's password is a random key as
+csms makes them: keys are looked at however often others have failed, as nobody guesses them. An address with very many
+failures is not banned: what it makes us ask the database is asked in a lane (see :mod:`csms.gateway.directory`).
 
 Sources: OCPP-J 1.6 section 3.1.2 and Security Whitepaper A00; OCPP 2.x part 4 section 3 and part 2 A00.FR.201-207.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from dataclasses import dataclass
+from typing import NoReturn
 
 from twisted.logger import Logger
 
+from csms.addresses import network_of
 from csms.config.settings import GatewaySettings, UnknownChargers
 from csms.domain import credentials, password_rotation
 from csms.domain.model import Charger, Registration
@@ -52,6 +54,9 @@ RECHECK_S = UNKNOWN_FRESH_S
 
 As long as unknown identities are remembered, so that a wrong password takes as long for them as for known ones.
 """
+
+INVALID_CREDENTIALS = "InvalidCredentials"
+"""Security event: somebody came under this identity without its password."""
 
 _NOBODYS = credentials.hash_password(credentials.generate_password())
 _log = Logger(namespace="csms.gateway")
@@ -99,30 +104,33 @@ class Admission:
         """Let a charger in or raise :class:`Refusal`."""
         now = self._clock.seconds()
         address = channel.address
-        network = _network(address)
+        network = network_of(address)
         pair = f"{network} {device_id}"
         wait_s = self._failures.blocked_for_s(pair, now)
-        if wait_s:
-            raise Refusal(429, "Too many failed attempts", retry_after_s=wait_s)
         crowd_s = self._address_failures.blocked_for_s(network, now)
+        crowd = crowd_s > 0
+        counted = False
         try:
             presented = self._presented(device_id, authorization)
-            known = await self._directory.find(device_id, ask=not crowd_s)
-            if channel.certificate is not None:
-                known = await self._verify_certificate(device_id, known, channel.certificate, ask=not crowd_s)
-            else:
-                needs_password = self._settings.require_password or channel.tls
-                if known is None:
-                    known = await self._enrol(device_id, presented, network, needs_password=needs_password)
-                known = await self._verify(device_id, known, presented, ask=not crowd_s, needs_password=needs_password)
-            await self._verify_profile(device_id, known, _profile(channel, known), ask=not crowd_s)
+            if wait_s and not _is_no_guess(presented, channel):
+                _refuse_for(wait_s)
+            # Counted before it is known, so that many guesses at the same time count, too.
+            self._failures.failed(pair, now)
+            counted = True
+            known = await self._identified(device_id, presented, channel, network, crowd=crowd)
+            await self._verify_profile(device_id, known, _profile(channel, known), crowd=crowd)
         except DatabaseError as error:
-            if crowd_s:
-                raise Refusal(429, "Too many failed attempts", retry_after_s=crowd_s) from error
+            self._failures.take_back(pair)
+            if crowd:
+                _refuse_for(crowd_s)
             raise Refusal(503, "Try again later", retry_after_s=10) from error
         except Refusal as refusal:
-            if refusal.status in {401, 404} or refusal.attack:
-                self._failures.failed(pair, now)
+            if refusal.status not in {401, 404} and not refusal.attack:
+                if counted:
+                    self._failures.take_back(pair)
+            else:
+                if not counted:
+                    self._failures.failed(pair, now)
                 self._address_failures.failed(network, now)
                 _log.info(
                     "charger {charger} from {address} refused: {reason}",
@@ -135,6 +143,19 @@ class Admission:
         if known.registration is Registration.REJECTED:
             raise Refusal(403, "This charger is rejected")
         return Identity(device_id, known.charger_id, known.registration, known.station)
+
+    async def _identified(
+        self, device_id: str, presented: bytes | None, channel: Channel, network: str, *, crowd: bool
+    ) -> Known:
+        """The charger, which has proved that it is."""
+        known = await self._directory.find(device_id, crowd=crowd)
+        if channel.certificate is not None:
+            return await self._verify_certificate(device_id, known, channel.certificate, crowd=crowd)
+        needs_password = self._settings.require_password or channel.tls
+        if known is None:
+            known = await self._enrol(device_id, presented, network, needs_password=needs_password)
+        address = channel.address
+        return await self._verify(device_id, known, presented, address, crowd=crowd, needs_password=needs_password)
 
     async def registration(self, device_id: str) -> Registration | None:
         """The charger's registration as of now or some seconds ago; None when it cannot be had."""
@@ -154,21 +175,27 @@ class Admission:
         return pair[1]
 
     async def _verify(
-        self, device_id: str, known: Known, presented: bytes | None, *, ask: bool, needs_password: bool
+        self,
+        device_id: str,
+        known: Known,
+        presented: bytes | None,
+        address: str,
+        *,
+        crowd: bool,
+        needs_password: bool,
     ) -> Known:
         """The charger, its password found right."""
-        if not known.password_hash:
-            if needs_password:
-                raise _unauthorized()
+        if not known.password_hash and not needs_password:
             return known
-        if presented is None:
-            raise _unauthorized()
-        if await self._fits(device_id, known, presented):
-            return known
-        newer = await self._directory.find(device_id, fresh_s=RECHECK_S, ask=ask)
-        if newer is None or newer is known or not await self._fits(device_id, newer, presented):
-            raise _unauthorized()
-        return newer
+        if known.password_hash and presented is not None:
+            if await self._fits(device_id, known, presented):
+                return known
+            newer = await self._directory.find(device_id, fresh_s=RECHECK_S, crowd=crowd)
+            if newer is not None and newer is not known and await self._fits(device_id, newer, presented):
+                return newer
+        what = "wrong password" if presented is not None else "no password"
+        self._alarms.tell(known.charger_id, device_id, INVALID_CREDENTIALS, f"{what} from {address}")
+        raise _unauthorized()
 
     async def _fits(self, device_id: str, known: Known, presented: bytes) -> bool:
         """Whether it is the charger's password, or a new one on its way to it: then it has arrived by now."""
@@ -181,12 +208,12 @@ class Admission:
         return True
 
     async def _verify_certificate(
-        self, device_id: str, known: Known | None, certificate: ClientCertificate, *, ask: bool
+        self, device_id: str, known: Known | None, certificate: ClientCertificate, *, crowd: bool
     ) -> Known:
         """The charger whose certificate this is."""
         why_not = self._objection(known, certificate)
         if why_not and known is not None:
-            newer = await self._directory.find(device_id, fresh_s=RECHECK_S, ask=ask)
+            newer = await self._directory.find(device_id, fresh_s=RECHECK_S, crowd=crowd)
             if newer is not known:
                 known, why_not = newer, self._objection(newer, certificate)
         if known is None or why_not:
@@ -207,10 +234,10 @@ class Admission:
             now=utc(self._clock),
         )
 
-    async def _verify_profile(self, device_id: str, known: Known, profile: SecurityProfile, *, ask: bool) -> None:
+    async def _verify_profile(self, device_id: str, known: Known, profile: SecurityProfile, *, crowd: bool) -> None:
         """Refuse less security than the charger has had before (A05.FR.09); remember more."""
         if profile < known.security_profile:
-            newer = await self._directory.find(device_id, fresh_s=RECHECK_S, ask=ask)
+            newer = await self._directory.find(device_id, fresh_s=RECHECK_S, crowd=crowd)
             if newer is None or profile < newer.security_profile:
                 info = f"security profile {profile:d} after {known.security_profile}"
                 self._alarms.tell(known.charger_id, device_id, "SecurityProfileDowngrade", info)
@@ -254,6 +281,14 @@ def _profile(channel: Channel, known: Known) -> SecurityProfile:
     return SecurityProfile.BASIC if known.password_hash else SecurityProfile.NONE
 
 
+def _is_no_guess(presented: bytes | None, channel: Channel) -> bool:
+    return presented is not None and channel.certificate is None and credentials.is_random_key(presented)
+
+
+def _refuse_for(wait_s: float) -> NoReturn:
+    raise Refusal(429, "Too many failed attempts", retry_after_s=wait_s)
+
+
 def _unauthorized() -> Refusal:
     return Refusal(401, "Credentials needed")
 
@@ -263,14 +298,3 @@ def _may_be_kept(password: bytes) -> bool:
     if password.isascii():
         return not credentials.objection(password.decode())
     return credentials.MIN_LENGTH <= len(password) <= credentials.MAX_LENGTH
-
-
-def _network(address: str) -> str:
-    """What counts as one address: an IPv4 address, or an IPv6 /64, which is what one customer has."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((parsed.packed, 64), strict=False))

@@ -20,13 +20,14 @@ from typing import Any, Protocol
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from csms import metrics
+from csms.addresses import TrustedProxies
 from csms.gateway.admission import Identity, Refusal
 from csms.gateway.channel import Channel
 from csms.gateway.clock import Clock
@@ -38,6 +39,8 @@ from csms.gateway.tls import client_certificate, failure_reason
 from csms.ocpp.versions import Version, choose_version
 
 MAX_HEADER_BYTES = 16 * 1024
+REFUSAL_S = 0.02
+"""How long every refusal takes at least."""
 
 _HEADER_END = b"\r\n\r\n"
 _ORIGIN = re.compile(rb"\r\n(?:sec-websocket-)?origin[ \t]*:[^\r\n]*", re.IGNORECASE)
@@ -77,6 +80,10 @@ class Gate(Protocol):
         """The socket is gone, opened or not."""
         ...
 
+    def tls_refused(self, address: str, reason: str) -> None:
+        """There is no TLS with somebody."""
+        ...
+
 
 class Surroundings(Protocol):
     """What a protocol needs of its factory."""
@@ -85,6 +92,7 @@ class Surroundings(Protocol):
     gate: Gate
     tls: bool
     missing_is_16: bool
+    proxies: TrustedProxies
 
     def begin_handshake(self, protocol: ChargerProtocol) -> None: ...
 
@@ -109,6 +117,10 @@ class ChargerProtocol(WebSocketServerProtocol):
     admitting = False
     _identity: Identity
     _version: Version | None
+    _address = ""
+    """As a trusted proxy tells it."""
+    _refusing: Deferred[None]
+    _timer: IDelayedCall | None = None
     _retry_after_s = 0
     _hold = Hold(0)
     _heard_at = 0.0
@@ -124,6 +136,9 @@ class ChargerProtocol(WebSocketServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.factory.forget(self)
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+            self._refusing.callback(None)
         if self.factory.tls and self.state == self.STATE_CONNECTING:
             self._tell_of_tls(reason)
         super().connectionLost(reason)
@@ -153,6 +168,7 @@ class ChargerProtocol(WebSocketServerProtocol):
         if why:
             self._count("tls")
             _log.info("no TLS with {address}: {reason}", address=self.address, reason=why)
+            self.factory.gate.tls_refused(self.address, why)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:  # noqa: N802
         self.transport.write(data)
@@ -160,7 +176,7 @@ class ChargerProtocol(WebSocketServerProtocol):
     @property
     def address(self) -> str:
         """Where the charger connects from."""
-        return str(self.transport.getPeer().host)
+        return self._address or str(self.transport.getPeer().host)
 
     # --- the handshake
 
@@ -172,12 +188,15 @@ class ChargerProtocol(WebSocketServerProtocol):
         device_id = device_id_of(self.http_request_uri)
         if device_id is None:
             raise ConnectionDeny(404, "Not found")
+        self._address = self.factory.proxies.client(self.address, request.headers.get("x-forwarded-for"))
+        began = self.factory.clock.seconds()
         certificate = client_certificate(self.transport) if self.factory.tls else None
         channel = Channel(self.address, self.factory.tls, certificate)
         try:
             identity = await self.factory.gate.admit(device_id, request.headers.get("authorization"), channel)
         except Refusal as refusal:
             self._retry_after_s = refusal.retry_after_s
+            await self._take_time(began)
             raise ConnectionDeny(refusal.status, refusal.reason) from refusal
         except Exception as error:
             _log.failure("admission of {charger} failed", charger=device_id)
@@ -188,6 +207,14 @@ class ChargerProtocol(WebSocketServerProtocol):
         self._identity = identity
         self._version = choose_version(offered, self.factory.missing_is_16)
         return self._version.subprotocol if self._version is not None and offered else None
+
+    async def _take_time(self, began: float) -> None:
+        """Refuse when ``REFUSAL_S`` have passed, so that the time says nothing about what was found."""
+        left_s = began + REFUSAL_S - self.factory.clock.seconds()
+        if left_s > 0:
+            self._refusing = Deferred()
+            self._timer = self.factory.clock.callLater(left_s, self._refusing.callback, None)
+            await self._refusing
 
     def onOpen(self) -> None:
         self.admitting = False
@@ -214,8 +241,8 @@ class ChargerProtocol(WebSocketServerProtocol):
         self._count(str(code))
         phrase = HTTPStatus(code).phrase
         body = phrase.encode() + b"\n"
-        headers = [f"HTTP/1.1 {code} {phrase}", "Content-Type: text/plain", f"Content-Length: {len(body)}"]
-        headers += ["Connection: close", *self._further_headers(code)]
+        headers = [f"HTTP/1.1 {code} {phrase}", "Content-Type: text/plain", "X-Content-Type-Options: nosniff"]
+        headers += [f"Content-Length: {len(body)}", "Connection: close", *self._further_headers(code)]
         self.wasNotCleanReason = reason
         self.transport.write("\r\n".join([*headers, "", ""]).encode() + body)
         self.dropConnection(abort=False)

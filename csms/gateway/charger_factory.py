@@ -9,6 +9,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 
 from csms import metrics
+from csms.addresses import TrustedProxies
 from csms.config.settings import GatewaySettings, MissingSubprotocol
 from csms.gateway.charger import ChargerProtocol, Gate, Silent
 from csms.gateway.clock import Clock
@@ -28,6 +29,7 @@ class ChargerFactory(WebSocketServerFactory):
         self.tls = tls
         self.clock: Clock = reactor
         self.gate = gate
+        self.proxies = TrustedProxies(settings.trusted_proxies)
         self.missing_is_16 = settings.missing_subprotocol is MissingSubprotocol.OCPP16
         self.handshakes: dict[ChargerProtocol, float] = {}
         """Not open yet -> since when; the oldest first."""

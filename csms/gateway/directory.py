@@ -3,11 +3,14 @@
 A lookup younger than ``FRESH_S`` is believed. An older one (up to ``STALE_S``) is used when the database does not
 answer, or not soon. Lookups of the same charger at the same time are one. Ids that nobody knows are remembered
 apart and shortly, so that a scan of ids displaces no real charger.
+
+Lookups for addresses that fail much share one lane: one query at a time, for all that wait. So a flood of guesses
+costs one of the database's connections at most, and the good chargers behind the same router wait a moment longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from twisted.internet import defer
@@ -33,6 +36,12 @@ MAX_KNOWN = 100_000
 MAX_UNKNOWN = 10_000
 MAX_LOOKUPS = 256
 """Lookups at once; more are refused, as if the database were away."""
+MAX_IN_LANE = 1000
+"""Lookups that wait in the lane; more are refused alike."""
+MAX_AT_ONCE = 100
+"""Ids in one query of the lane."""
+
+_Found = tuple[Charger, frozenset[str]]
 
 _log = Logger(namespace="csms.gateway")
 
@@ -66,25 +75,26 @@ class Directory:
         self._known: dict[str, Known] = {}
         self._unknown: dict[str, float] = {}
         self._lookups: dict[str, Deferred[bool | None]] = {}
+        self._lane: dict[str, Deferred[bool]] = {}
+        """deviceIds that wait, the first first."""
+        self._lane_moves = False
 
-    async def find(self, device_id: str, *, fresh_s: float | None = None, ask: bool = True) -> Known | None:
+    async def find(self, device_id: str, *, fresh_s: float | None = None, crowd: bool = False) -> Known | None:
         """The charger, or None when there is none.
 
-        ``fresh_s``: how old a remembered answer may be; None: ``FRESH_S``. ``ask``: whether the database may be asked.
+        ``fresh_s``: how old a remembered answer may be; None: ``FRESH_S``. ``crowd``: to be asked in the lane.
 
         Raises DatabaseUnavailable when the answer is not remembered and cannot be had now.
         """
         known = self._known.get(device_id)
         now = self._clock.seconds()
-        believed_s = STALE_S if not ask else FRESH_S if fresh_s is None else fresh_s
-        if known is not None and now - known.asked_at < believed_s:
+        if known is not None and now - known.asked_at < (FRESH_S if fresh_s is None else fresh_s):
             return known
         if known is None and now - self._unknown.get(device_id, -STALE_S) < UNKNOWN_FRESH_S:
             return None
-        if not ask:
-            raise DatabaseUnavailable("not asked")
         usable = known is not None and now - known.asked_at < STALE_S
-        if await self._looked_up(device_id, patience_s=PATIENCE_S if usable else LAST_PATIENCE_S):
+        patience_s = PATIENCE_S if usable else LAST_PATIENCE_S
+        if await self._looked_up(device_id, patience_s=patience_s, crowd=crowd):
             return self._known.get(device_id)
         if usable:
             return known
@@ -113,7 +123,7 @@ class Directory:
     async def _change(self, device_id: str, change: Callable[[Charger], None], name: str) -> None:
         """Write something down about a charger; while the database is away the next connection will do it."""
 
-        def work(uow: UnitOfWork) -> tuple[Charger, frozenset[str]] | None:
+        def work(uow: UnitOfWork) -> _Found | None:
             charger = uow.chargers.by_device_id(device_id)
             if charger is None:
                 return None
@@ -158,13 +168,13 @@ class Directory:
         )
         return known
 
-    async def _looked_up(self, device_id: str, *, patience_s: float) -> bool:
+    async def _looked_up(self, device_id: str, *, patience_s: float, crowd: bool) -> bool:
         """Look up, or join a lookup that runs; whether the answer is known now."""
         lookup = self._lookups.get(device_id)
         if lookup is None:
-            if len(self._lookups) >= MAX_LOOKUPS:
+            if len(self._lane) >= MAX_IN_LANE if crowd else len(self._lookups) - len(self._lane) >= MAX_LOOKUPS:
                 return False
-            lookup = spawn(self._look_up(device_id), "look up charger")
+            lookup = spawn(self._queue(device_id) if crowd else self._look_up([device_id]), "look up charger")
             if not lookup.called:
                 self._lookups[device_id] = lookup
                 lookup.addCallback(self._landed, device_id)
@@ -179,21 +189,40 @@ class Directory:
         del self._lookups[device_id]
         return answered
 
-    async def _look_up(self, device_id: str) -> bool:
-        def work(uow: UnitOfWork) -> tuple[Charger, frozenset[str]] | None:
-            charger = uow.chargers.by_device_id(device_id)
-            return None if charger is None else (charger, self._revoked(uow, charger))
+    async def _look_up(self, device_ids: Sequence[str]) -> bool:
+        def work(uow: UnitOfWork) -> list[_Found | None]:
+            chargers = [uow.chargers.by_device_id(device_id) for device_id in device_ids]
+            return [None if charger is None else (charger, self._revoked(uow, charger)) for charger in chargers]
 
         try:
-            found = await self._database.read(work, name="look up charger")
+            answers = await self._database.read(work, name="look up charger")
         except DatabaseError as error:
-            _log.debug("cannot look up charger {charger}: {error}", charger=device_id, error=str(error))
+            _log.debug("cannot look up {charger}: {error}", charger=", ".join(device_ids), error=str(error))
             return False
-        if found is None:
-            self._remember_unknown(device_id)
-        else:
-            self._remember(device_id, *found)
+        for device_id, found in zip(device_ids, answers, strict=True):
+            if found is None:
+                self._remember_unknown(device_id)
+            else:
+                self._remember(device_id, *found)
         return True
+
+    async def _queue(self, device_id: str) -> bool:
+        """Look up when it is the lane's turn."""
+        mine = self._lane[device_id] = Deferred()
+        if not self._lane_moves:
+            self._lane_moves = True
+            spawn(self._move_lane(), "look up chargers")
+        return await mine
+
+    async def _move_lane(self) -> None:
+        try:
+            while self._lane:
+                turn = [(device_id, self._lane.pop(device_id)) for device_id in list(self._lane)[:MAX_AT_ONCE]]
+                answered = await self._look_up([device_id for device_id, _ in turn])
+                for _, waiting in turn:
+                    waiting.callback(answered)
+        finally:
+            self._lane_moves = False
 
 
 def _branch(deferred: Deferred[bool | None]) -> Deferred[bool | None]:

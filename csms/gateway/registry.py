@@ -16,15 +16,21 @@ from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.messages import CommandOrder, Takeover, encode
+from csms.gateway.alarms import Alarms
 from csms.gateway.clock import Clock
 from csms.gateway.draining import Leaver
 from csms.ports import Broker, BrokerError, Message
+from csms.throttle import Throttle
 from csms.walltime import utc
 
 TAKEOVER = "takeover"
 """``type`` of the broker's message; workers' replies have another one."""
 YOUNG_S = 60.0
 """A connection displaced at this age or younger is counted as flapping: two devices with one identity, or worse."""
+FLAPS_PER_MINUTE = 5
+"""So many of them are an alarm; a charger with a bad network makes one or two."""
+FLAPPING = "ConnectionFlapping"
+"""Security event: connections of one charger displace each other again and again."""
 
 _log = Logger(namespace="csms.gateway")
 
@@ -33,6 +39,7 @@ class Held(Leaver, Protocol):
     """A connection, as far as the registry needs to know it."""
 
     device_id: str
+    charger_id: int
     connection_id: str
     opened_at: float
 
@@ -48,12 +55,14 @@ class Held(Leaver, Protocol):
 class Registry:
     """This gateway's connections by deviceId, and their bindings."""
 
-    def __init__(self, broker: Broker, queue: str, clock: Clock) -> None:
+    def __init__(self, broker: Broker, queue: str, alarms: Alarms, clock: Clock) -> None:
         self.binding = True
         """Off while the gateway stops: its queue goes, and every binding with it."""
         self._broker = broker
         self._queue = queue
+        self._alarms = alarms
         self._clock = clock
+        self._flaps = Throttle(limit=FLAPS_PER_MINUTE, window_s=60.0)
         self._holders: dict[str, Held] = {}
 
     def __len__(self) -> int:
@@ -94,7 +103,8 @@ class Registry:
             holder.command(order)
 
     def _displace(self, connection: Held) -> None:
-        young = self._clock.seconds() - connection.opened_at <= YOUNG_S
+        now = self._clock.seconds()
+        young = now - connection.opened_at <= YOUNG_S
         metrics.TAKEOVERS.labels("flapping" if young else "displaced").inc()
         _log.info(
             "charger {charger} has a newer connection",
@@ -102,7 +112,17 @@ class Registry:
             connection_id=connection.connection_id,
             flapping=young,
         )
+        if young:
+            self._note_flap(connection, now)
         connection.displaced()
+
+    def _note_flap(self, connection: Held, now: float) -> None:
+        device_id = connection.device_id
+        self._flaps.failed(device_id, now)
+        if self._flaps.blocked_for_s(device_id, now):
+            self._flaps.forget(device_id)
+            info = f"{FLAPS_PER_MINUTE} young connections were displaced by newer ones within a minute"
+            self._alarms.tell(connection.charger_id, device_id, FLAPPING, info)
 
     async def _announce(self, connection: Held) -> None:
         device_id, connection_id = connection.device_id, connection.connection_id

@@ -77,6 +77,7 @@ class Relay:
         "_outlet",
         "_socket",
         "_upstream",
+        "charger_id",
         "connection_id",
         "device_id",
         "opened_at",
@@ -85,6 +86,7 @@ class Relay:
     def __init__(self, upstream: Upstream, socket: Socket, identity: Identity, version: Version) -> None:
         self._outlet = Outlet(upstream, identity, version)
         self.device_id = identity.device_id
+        self.charger_id = identity.charger_id
         self.connection_id = self._outlet.connection_id
         self.opened_at = upstream.clock.seconds()
         self._upstream = upstream

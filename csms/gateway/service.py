@@ -29,7 +29,7 @@ from csms.domain import topology
 from csms.domain.messages import COMMAND, BadMessage, CommandOrder, Reply, Takeover, decode
 from csms.domain.repositories import OutboxRow
 from csms.gateway.admission import Admission, Identity, Refusal
-from csms.gateway.alarms import Alarms
+from csms.gateway.alarms import NO_CHARGER, Alarms
 from csms.gateway.channel import Channel
 from csms.gateway.charger import ChargerProtocol, Hold
 from csms.gateway.charger_factory import CLOSE_TIMEOUT_S
@@ -44,6 +44,7 @@ from csms.gateway.quirk_file import load_quirks
 from csms.gateway.registry import TAKEOVER, Registry
 from csms.gateway.relay import Relay
 from csms.gateway.socket import GOING_AWAY, TRY_AGAIN_LATER
+from csms.gateway.tls import tls_event
 from csms.gateway.upstream import Upstream
 from csms.ocpp import schemas
 from csms.ocpp.versions import Version
@@ -87,10 +88,11 @@ class ChargerGateway:
         self._broker = broker
         self._reactor = reactor
         directory = Directory(database, reactor, with_certificates=settings.mtls_port > 0)
-        self._admission = Admission(settings, directory, Alarms(database, reactor, publish), reactor, operator=operator)
+        self._alarms = Alarms(database, reactor, publish)
+        self._admission = Admission(settings, directory, self._alarms, reactor, operator=operator)
         self.name = gateway_name(settings)
         self._queue = topology.gateway_queue(self.name)
-        self._registry = Registry(broker, self._queue, reactor)
+        self._registry = Registry(broker, self._queue, self._alarms, reactor)
         self._desk = Desk(database, reactor)
         self._upstream = Upstream(
             settings,
@@ -177,6 +179,7 @@ class ChargerGateway:
         for call in (self._sweeping, self._beating):
             if call.running:
                 call.stop()
+        await self._alarms.finish()
         if self._attaching is not None:
             self._attaching.cancel()
         if self._consumer is not None:
@@ -208,6 +211,12 @@ class ChargerGateway:
     def closed(self, protocol: ChargerProtocol) -> None:
         """A socket is gone."""
         self._protocols.discard(protocol)
+
+    def tls_refused(self, address: str, reason: str) -> None:
+        """Nobody has said yet who they are, so it is no charger's event."""
+        event = tls_event(reason)
+        if event:
+            self._alarms.tell(NO_CHARGER, "", event, f"{reason}; from {address}")
 
     def _refuse_unless_ready(self, device_id: str) -> None:
         reason = self.ready_reason
@@ -262,6 +271,7 @@ class ChargerGateway:
         self.listening.sweep(now)
         self._upstream.replies.expire(now)
         self._desk.sweep(now)
+        self._alarms.sweep()
         if self._down_since is not None and now - self._down_since >= self._settings.publish_deadline_s:
             self._close_all(TRY_AGAIN_LATER, "try again later")
         interval_s, timeout_s = self._settings.ping_interval_s, self._settings.ping_timeout_s

@@ -60,6 +60,7 @@ _REASONS = {
     26: "it is not meant for clients",
 }
 """X509_V_ERR_* of OpenSSL."""
+_REFUSED = "the client's certificate is refused: "
 _Stamp = tuple[int, int, int] | None
 
 _log = Logger(namespace="csms.gateway")
@@ -140,9 +141,16 @@ def failure_reason(transport: Any, failure: Failure) -> str:
         return ""
     refused = getattr(transport, "refused", "")
     if refused:
-        return f"the client's certificate is refused: {refused}"
+        return _REFUSED + refused
     details = error.args[0] if error.args and isinstance(error.args[0], list) else ()
     return "; ".join(str(detail[-1]) for detail in details) or "the connection was cut"
+
+
+def tls_event(reason: str) -> str:
+    """The security event (2.x part 2, appendix 1) that a :func:`failure_reason` is; empty for none, as for noise."""
+    if reason.startswith(_REFUSED) or "did not return a certificate" in reason:
+        return "InvalidChargePointCertificate"
+    return {"unsupported protocol": "InvalidTLSVersion", "no shared cipher": "InvalidTLSCipherSuite"}.get(reason, "")
 
 
 def _context(settings: GatewaySettings, *, clients: bool) -> SSL.Context:

@@ -110,6 +110,25 @@ class SecretTests(unittest.TestCase):
         self.assertIn("broker-password-file", options)
         self.assertNotIn("broker-password", options)
 
+    def test_a_password_in_a_url_has_no_place_on_the_command_line(self) -> None:
+        for name in ("broker-url", "database-url"):
+            with self.assertRaisesRegex(ConfigError, f"option --{name}: every process") as raised:
+                loaded(options={name: "amqp://csms:s3cret@mq/csms"})
+            self.assertNotIn("s3cret", str(raised.exception))
+        self.assertEqual(loaded(options={"broker-url": "amqp://csms@mq/x"}).broker.url, "amqp://csms@mq/x")
+        self.assertEqual(loaded(environ={"CSMS_BROKER_URL": "amqp://u:p@mq/x"}).broker.url, "amqp://u:p@mq/x")
+
+    def test_a_wrong_url_is_shown_without_its_password(self) -> None:
+        with self.assertRaises(ConfigError) as raised:
+            loaded("[broker]\nurl = amqpx://csms:s3cret@mq/csms\n")
+        self.assertIn("'amqpx://...@mq/csms'", str(raised.exception))
+
+    def test_a_wrong_network_is_named(self) -> None:
+        with self.assertRaisesRegex(ConfigError, "trusted_proxies = 'proxy': must be addresses or networks like"):
+            loaded("[http]\ntrusted_proxies = proxy\n")
+        proxies = loaded("[gateway]\ntrusted_proxies = 10.0.0.0/8 2001:db8::1\n").gateway.trusted_proxies
+        self.assertEqual(proxies, "10.0.0.0/8 2001:db8::1")
+
 
 class WebhookTests(unittest.TestCase):
     def test_each_webhook_section_is_a_target_in_the_order_of_the_file(self) -> None:

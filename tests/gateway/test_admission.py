@@ -191,32 +191,6 @@ class UnknownChargerTests(GatewayCase):
         self.assertEqual(await self.status("/ocpp/NEW0"), 101)
 
 
-class ThrottleTests(GatewayCase):
-    async def test_guessing_is_stopped_and_the_neighbour_not(self) -> None:
-        self.patch(admission, "FAILURES_PER_MINUTE", 3)
-        await self.start()
-        self.charger()
-        self.charger("CP2")
-        statuses = [await self.status("/ocpp/CP1", password=f"guess-{number}") for number in range(5)]
-        self.assertEqual(statuses, [401, 401, 401, 429, 429])
-        peer = await self.connect()
-        peer.request("/ocpp/CP1", password=PASSWORD)
-        response = await peer.response()
-        self.assertEqual(response.status, 429)
-        self.assertTrue(0 < int(response.headers["retry-after"]) <= 60)
-        self.assertEqual(await self.status("/ocpp/CP2", password=PASSWORD), 101)
-
-    async def test_scan_of_identities_wears_out_neither_database_nor_known_chargers(self) -> None:
-        self.patch(admission, "FAILURES_PER_ADDRESS_AND_MINUTE", 10)
-        await self.start()
-        self.charger()
-        self.assertEqual(await self.status("/ocpp/CP1", password=PASSWORD), 101)
-        statuses = {await self.status(f"/ocpp/X{number}", password="guess") for number in range(30)}
-        self.assertEqual(statuses, {401, 429})
-        self.assertEqual(self.database.reads, 11)
-        self.assertEqual(await self.status("/ocpp/CP1", password=PASSWORD), 101)
-
-
 class OutageTests(GatewayCase):
     async def test_known_chargers_get_in_while_the_database_is_away(self) -> None:
         self.patch(directory, "FRESH_S", 0.0)

@@ -8,7 +8,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from csms.config.loading import ConfigError
 from csms.config.settings import UnknownChargers
-from csms.gateway import admission, directory, listening
+from csms.gateway import admission, alarms, directory, listening
 from tests.certificates import DAY, TestAuthority, self_signed
 from tests.gateway.case import PASSWORD, until
 from tests.gateway.tls_case import TLS12, TlsCase
@@ -45,6 +45,12 @@ class HandshakeTests(TlsCase):
                 self.assertEqual(len(self.tls_failures), 1)
                 self.assertIn(reason, self.tls_failures[0])
         self.assertEqual(self.worker.messages, [])
+        await until(lambda: len(self.database.rows.kept_events) == alarms.TOLD_PER_MINUTE)
+        self.assertEqual(
+            {(event.charger_id, event.type) for event in self.database.rows.kept_events},
+            {(0, "InvalidChargePointCertificate")},
+        )
+        self.assertIn("from 127.0.0.1", self.database.rows.kept_events[0].tech_info)
 
     async def test_a_certificate_in_the_revocation_list_is_refused_in_the_handshake(self) -> None:
         revoked, good = self.authority.client("SN-1"), self.authority.client("SN-1")
@@ -79,6 +85,9 @@ class IdentityTests(TlsCase):
     def events(self) -> list[str]:
         return [note.data["event"] for note in self.database.rows.notifications if note.type == "security.event"]
 
+    async def told(self, count: int) -> None:
+        await until(lambda: len(self.events()) >= count)
+
     async def test_a_certificate_of_another_charger_or_operator_is_refused_and_told(self) -> None:
         await self.start_mutual()
         self.bound()
@@ -94,6 +103,7 @@ class IdentityTests(TlsCase):
         ):
             before = len(self.events())
             self.assertEqual(await self.mutual_status(pair, device_id), 403, pair.certificate.subject)
+            await self.told(before + 1)
             self.assertEqual(self.events()[before:], ["InvalidChargePointCertificate"])
         kept = self.database.rows.kept_events
         self.assertEqual([event.type for event in kept], self.events())
@@ -140,7 +150,7 @@ class IdentityTests(TlsCase):
         self.bound()
         wrong = self.authority.client("SN-2")
         self.assertEqual([await self.mutual_status(wrong) for _ in range(4)], [403, 403, 429, 429])
-        self.assertEqual(len(self.events()), 2)
+        await until(lambda: len(self.events()) == 2)
 
     async def test_an_operators_name_is_needed(self) -> None:
         self.operator = ""
@@ -156,6 +166,9 @@ class IdentityTests(TlsCase):
 class ProfileTests(TlsCase):
     """From profile to profile."""
 
+    def told(self) -> list[str]:
+        return [note.data["info"] for note in self.database.rows.notifications if note.type == "security.event"]
+
     async def test_a_profile_once_reached_is_not_left_for_a_lower_one(self) -> None:
         await self.start_mutual()
         charger = self.bound()
@@ -168,9 +181,9 @@ class ProfileTests(TlsCase):
         self.assertEqual(charger.security_profile, 3)
         self.assertEqual(await self.tls_status(password=PASSWORD), 403)
         self.assertEqual(await self.status("/ocpp/CP1", password=PASSWORD), 403)
-        told = [note.data["info"] for note in self.database.rows.notifications if note.type == "security.event"]
+        await until(lambda: len(self.told()) == 3)
         self.assertEqual(
-            told,
+            self.told(),
             ["security profile 1 after 2", "security profile 2 after 3", "security profile 1 after 3"],
         )
 

@@ -16,6 +16,8 @@ from csms.domain.model import Charger
 from csms.gateway.directory import (
     FRESH_S,
     LAST_PATIENCE_S,
+    MAX_AT_ONCE,
+    MAX_IN_LANE,
     MAX_LOOKUPS,
     PATIENCE_S,
     STALE_S,
@@ -125,8 +127,8 @@ class DirectoryTests(SynchronousTestCase):
         self.directory = Directory(self.database, self.clock)
         self.database.rows.add(Charger(device_id="CP1"))
 
-    def find(self, device_id: str = "CP1", *, ask: bool = True) -> Deferred[Known | None]:
-        return Deferred.fromCoroutine(self.directory.find(device_id, ask=ask))
+    def find(self, device_id: str = "CP1", *, crowd: bool = False) -> Deferred[Known | None]:
+        return Deferred.fromCoroutine(self.directory.find(device_id, crowd=crowd))
 
     def test_fresh_answer_is_not_asked_for_again(self) -> None:
         first = self.successResultOf(self.find())
@@ -189,12 +191,36 @@ class DirectoryTests(SynchronousTestCase):
         for one in waiting:
             self.assertIsNone(self.successResultOf(one))
 
-    def test_not_asked_means_what_is_remembered(self) -> None:
-        self.failureResultOf(self.find(ask=False), DatabaseUnavailable)
-        known = self.successResultOf(self.find())
-        self.clock.advance(FRESH_S * 10)
-        self.assertIs(self.successResultOf(self.find(ask=False)), known)
+    def test_a_crowd_is_looked_up_by_one_query_at_a_time_and_nobody_in_it_is_left_out(self) -> None:
+        self.database.slow = Deferred()
+        first = self.find("0", crowd=True)
+        crowd = [self.find(str(number), crowd=True) for number in range(1, 2 * MAX_AT_ONCE)]
+        good = self.find(crowd=True)
         self.assertEqual(self.database.reads, 1)
+        self.assertIsNone(self.successResultOf(self.beside("X")))
+        self.database.slow.callback(None)
+        for one in (first, *crowd):
+            self.assertIsNone(self.successResultOf(one))
+        self.assertIsNotNone(self.successResultOf(good))
+        self.assertEqual(self.database.reads, 4)
+
+    def beside(self, device_id: str) -> Deferred[Known | None]:
+        """A lookup of somebody else, when the database serves one at a time more."""
+        slow, self.database.slow = self.database.slow, None
+        found = self.find(device_id)
+        self.database.slow = slow
+        return found
+
+    def test_a_full_lane_means_what_is_remembered(self) -> None:
+        known = self.successResultOf(self.find())
+        self.clock.advance(FRESH_S)
+        self.database.slow = Deferred()
+        waiting = [self.find(f"X{number}", crowd=True) for number in range(MAX_IN_LANE + 1)]
+        self.assertIs(self.successResultOf(self.find(crowd=True)), known)
+        self.failureResultOf(self.find("CP2", crowd=True), DatabaseUnavailable)
+        self.database.slow.callback(None)
+        self.assertEqual({self.successResultOf(one) for one in waiting}, {None})
+        self.assertIsNone(self.successResultOf(self.find("CP2", crowd=True)))
 
     def test_a_bug_in_the_lookup_is_no_unknown_charger(self) -> None:
         def broken(*_: object, **__: object) -> None:

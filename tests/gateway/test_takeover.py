@@ -5,7 +5,8 @@ from __future__ import annotations
 from csms import metrics
 from csms.domain import topology
 from csms.domain.messages import Reply, Takeover, encode
-from csms.gateway.registry import TAKEOVER
+from csms.gateway.alarms import TOLD_PER_MINUTE
+from csms.gateway.registry import FLAPS_PER_MINUTE, TAKEOVER
 from csms.ports import Message
 from tests.gateway.case import PASSWORD, GatewayCase, turn, until
 from tests.gateway.test_relay import METER, START
@@ -117,6 +118,18 @@ class TakeoverTests(GatewayCase):
         self.assertEqual((self.gateway.connections, self.bound()), (1, {"gateway.gw0"}))
         last.call("1", "Heartbeat")
         self.assertEqual((await last.message())[1], "1")
+        await until(lambda: self.database.rows.kept_events)
+        told = self.database.rows.kept_events
+        self.assertEqual({event.type for event in told}, {"ConnectionFlapping"})
+        self.assertEqual(told[0].charger_id, self.database.rows.by_id["CP1"].id)
+        self.assertLessEqual(len(told), TOLD_PER_MINUTE)
+
+    async def test_a_reconnection_or_two_are_no_alarm(self) -> None:
+        gateway = await self.start()
+        for _ in range(FLAPS_PER_MINUTE):
+            await self.open()
+        await gateway.stop()
+        self.assertEqual(self.database.rows.kept_events, [])
 
     async def test_rubbish_in_the_gateways_queue_harms_nobody(self) -> None:
         await self.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from cryptography import x509
 from OpenSSL import SSL
 
@@ -10,15 +12,40 @@ from csms.config.settings import UnknownChargers
 from csms.gateway import listening, tls
 from tests.certificates import TestAuthority, key_pem, rsa_key
 from tests.gateway.case import PASSWORD, until
-from tests.gateway.tls_case import TLS11, TLS12, TlsCase
+from tests.gateway.tls_case import TLS10, TLS11, TLS12, ClientTls, TlsCase
 
 MANDATORY = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
     "AES128-GCM-SHA256",
     "AES256-GCM-SHA384",
 )
 CBC = "AES128-SHA:AES256-SHA:AES128-SHA256:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA384"
+
+
+def shaken(client: SSL.Connection, server: SSL.Connection) -> bytes:
+    """Shake hands in memory; what the server sent. Raises SSL.Error when the two do not get on."""
+    sent = b""
+    for _ in range(10):
+        for one, other in ((client, server), (server, client)):
+            with contextlib.suppress(SSL.WantReadError):
+                one.do_handshake()
+            with contextlib.suppress(SSL.WantReadError):
+                written = one.bio_read(65536)
+                sent += written if one is server else b""
+                other.bio_write(written)
+            with contextlib.suppress(SSL.WantReadError):
+                one.recv(1)
+    return sent
+
+
+def compression_of(server_hello: bytes) -> int:
+    """The method that a server has chosen: RFC 5246, 6.2.1, 7.4 and 7.4.1.3."""
+    record, handshake, version, random, cipher = 5, 4, 2, 32, 2
+    session_id = record + handshake + version + random
+    return server_hello[session_id + 1 + server_hello[session_id] + cipher]
 
 
 class TransportTests(TlsCase):
@@ -52,12 +79,37 @@ class TransportTests(TlsCase):
         self.assertEqual(self.tls_failures, ["no shared cipher"])
         self.assertEqual(await self.tls_status(password=PASSWORD, version=TLS12, suites="AES128-GCM-SHA256"), 101)
 
-    async def test_tls_11_is_refused(self) -> None:
+    async def test_tls_before_12_is_refused(self) -> None:
         await self.start_tls()
         self.charger()
-        # Security level 0, so that it is not the client that refuses.
-        self.assertEqual(await self.tls_status(password=PASSWORD, version=TLS11, suites="ALL:@SECLEVEL=0"), 0)
-        self.assertEqual(self.tls_failures, ["unsupported protocol"])
+        for version in (TLS10, TLS11):
+            self.tls_failures.clear()
+            # Security level 0, so that it is not the client that refuses.
+            self.assertEqual(await self.tls_status(password=PASSWORD, version=version, suites="ALL:@SECLEVEL=0"), 0)
+            self.assertEqual(self.tls_failures, ["unsupported protocol"])
+
+    async def test_old_protocols_and_suites_are_told(self) -> None:
+        await self.start_tls()
+        await self.tls_status(password=PASSWORD, version=TLS11, suites="ALL:@SECLEVEL=0")
+        await self.tls_status(password=PASSWORD, version=TLS12, suites=CBC)
+        noise = await self.connect(door="tls")
+        self.assertEqual(await self.upgrade(noise), 0)
+        kept = self.database.rows.kept_events
+        await until(lambda: len(kept) == 2)
+        self.assertEqual({event.type for event in kept}, {"InvalidTLSVersion", "InvalidTLSCipherSuite"})
+
+    async def test_nothing_is_compressed_and_nobody_can_negotiate_anew(self) -> None:
+        await self.start_tls()
+        door = next(door for door in self.gateway.listening._doors if door.tls is not None)
+        assert door.tls is not None
+        server = door.tls.serverConnectionForTLS(object())
+        client = ClientTls(None, version=TLS12, suites=None).clientConnectionForTLS(None)
+        server.set_accept_state()
+        client.set_connect_state()
+        self.assertEqual(compression_of(shaken(client, server)), 0)
+        self.assertTrue(client.renegotiate())
+        with self.assertRaisesRegex(SSL.Error, "no renegotiation"):
+            shaken(client, server)
 
     async def test_plain_http_on_the_tls_port_is_cut(self) -> None:
         await self.start_tls()

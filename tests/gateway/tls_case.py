@@ -20,7 +20,7 @@ from tests.gateway.case import GatewayCase
 from tests.gateway.client import Gone, Peer
 from tests.servers.daemon import free_port
 
-TLS12, TLS11 = SSL.TLS1_2_VERSION, SSL.TLS1_1_VERSION
+TLS12, TLS11, TLS10 = SSL.TLS1_2_VERSION, SSL.TLS1_1_VERSION, SSL.TLS1_VERSION
 
 
 @implementer(IOpenSSLClientConnectionCreator)
