@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from csms.api.origins import own_url
+from csms.api.origins import is_https, own_url
 from csms.api.passwords import NOBODYS, Passwords, TooBusy
 from csms.api.tries import Tries
 from csms.config.settings import HttpSettings
@@ -29,6 +29,8 @@ from csms.domain.repositories import UnitOfWork
 from csms.ports import Database
 
 SESSION_COOKIE = "csms_session"
+SECURE_SESSION_COOKIE = "__Host-csms_session"
+"""Its name by HTTPS: with this prefix browsers take it from this very host alone, not from others of its domain."""
 TOKEN_BYTES = 32
 LONGEST_TOKEN = 128
 MAX_AT_ONCE = 4
@@ -91,7 +93,8 @@ class Access:
     ) -> None:
         self._database = database
         self._lifetime = timedelta(hours=settings.session_hours)
-        self._secure = own_url(settings).startswith("https://")
+        self._secure = is_https(settings)
+        self.cookie_name = SECURE_SESSION_COOKIE if self._secure else SESSION_COOKIE
         self._now = now
         self._passwords = passwords
         self._tries = Tries()
@@ -217,4 +220,4 @@ class Access:
 
     def _cookie(self, value: str, max_age_s: int) -> str:
         secure = "; Secure" if self._secure else ""
-        return f"{SESSION_COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}"
+        return f"{self.cookie_name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}"

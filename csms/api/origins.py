@@ -18,6 +18,11 @@ def own_url(settings: HttpSettings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
+def is_https(settings: HttpSettings) -> bool:
+    """Whether people reach this server by TLS, which a proxy ends."""
+    return own_url(settings).startswith("https://")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address always means the machine that uses it."""
     if host == "localhost" or host.endswith(".localhost"):

@@ -15,6 +15,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from csms.addresses import TrustedProxies
 from csms.api.access import SignIn
 from csms.domain.people import Principal
 
@@ -24,7 +25,8 @@ SECURITY_HEADERS = {
     b"Server": b"csms",
     b"Content-Security-Policy": (
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-        b"connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        b"connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        b"require-trusted-types-for 'script'"
     ),
     b"X-Content-Type-Options": b"nosniff",
     b"X-Frame-Options": b"DENY",
@@ -42,10 +44,14 @@ class HttpRequest(Request):
 
     sign_in: SignIn | None = None
 
+    site: HttpSite
+
     @property
     def address(self) -> str:
         """From where it came."""
-        return str(getattr(self.getClientAddress(), "host", ""))
+        peer = str(getattr(self.getClientAddress(), "host", ""))
+        forwarded = self.requestHeaders.getRawHeaders("X-Forwarded-For")
+        return self.site.proxies.client(peer, None if forwarded is None else ",".join(forwarded))
 
     @property
     def principal(self) -> Principal | None:
@@ -65,14 +71,18 @@ class HttpRequest(Request):
             self._body.write(data)
             return
         self._too_long = True
-        self.channel.writeHeaders(
-            b"HTTP/1.1", b"413", b"Content Too Large", [(b"Content-Length", b"0"), (b"Connection", b"close")]
-        )
+        headers = [*SECURITY_HEADERS.items(), (b"Content-Length", b"0"), (b"Connection", b"close")]
+        self.channel.writeHeaders(b"HTTP/1.1", b"413", b"Content Too Large", headers)
         self.channel.loseConnection()
 
     def process(self) -> None:
         if not self._too_long:
             super().process()
+
+    def render(self, resrc: IResource) -> None:
+        for name, value in SECURITY_HEADERS.items():
+            self.setHeader(name, value)
+        super().render(resrc)
 
 
 class HttpChannel(HTTPChannel):
@@ -107,8 +117,9 @@ class HttpSite(Site):
     protocol = HttpChannel  # type: ignore[assignment]  # the base class means its own HTTP/2 switch
     noisy = False
 
-    def __init__(self, resource: IResource) -> None:
+    def __init__(self, resource: IResource, proxies: TrustedProxies) -> None:
         super().__init__(resource, requestFactory=HttpRequest, timeout=IDLE_TIMEOUT_S)
+        self.proxies = proxies
         # Weak, because a connection that became a WebSocket never tells its channel of its end.
         self.channels: WeakSet[HttpChannel] = WeakSet()
 

@@ -13,12 +13,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
+from csms.addresses import TrustedProxies
 from csms.api.access import Access
 from csms.api.application import Application
 from csms.api.command_waits import CommandWaits, Happenings
 from csms.api.console import BUILT_CONSOLE, Console
 from csms.api.health import Readiness, add_routes
-from csms.api.origins import Origins
+from csms.api.origins import Origins, is_https
 from csms.api.passwords import Passwords
 from csms.api.requests import HttpSite
 from csms.api.routes import build_app
@@ -43,8 +44,10 @@ class IReactor(IReactorTCP, IReactorTime):
 class HttpListener:
     """A site on a port. ``port`` is the one in use once it was started, which matters when it was 0."""
 
-    def __init__(self, root: IResource, *, listen: str, port: int, reactor: IReactor) -> None:
-        self.site = HttpSite(root)
+    def __init__(
+        self, root: IResource, *, listen: str, port: int, reactor: IReactor, trusted_proxies: str = ""
+    ) -> None:
+        self.site = HttpSite(root, TrustedProxies(trusted_proxies))
         self.port = port
         self._listen = listen
         self._reactor = reactor
@@ -104,8 +107,15 @@ class HttpService:
             access=self._access,
             origins=Origins(settings),
             metrics_need_sign_in=settings.metrics_need_sign_in,
+            https=is_https(settings),
         )
-        self._listener = HttpListener(gate, listen=settings.listen, port=settings.port, reactor=reactor)
+        self._listener = HttpListener(
+            gate,
+            listen=settings.listen,
+            port=settings.port,
+            reactor=reactor,
+            trusted_proxies=settings.trusted_proxies,
+        )
         self._checks = LoopingCall(self._check_sign_ins)
         self._checks.clock = reactor
 

@@ -14,10 +14,10 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from csms.api import pages
-from csms.api.access import SESSION_COOKIE, Access
+from csms.api.access import Access
 from csms.api.origins import Origins, is_loopback
 from csms.api.problems import Problem, problem_body
-from csms.api.requests import SECURITY_HEADERS, HttpRequest
+from csms.api.requests import HttpRequest
 from csms.api.routes import OUR_FAULT, html, unavailable, wants_page
 from csms.coroutines import spawn
 from csms.domain.people import PrincipalKind
@@ -27,6 +27,9 @@ EVENTS_PATH = b"/events"
 METRICS_PATH = b"/metrics"
 PUBLIC = re.compile(rb"/health(/live|/ready)?|/sign-in(/([A-Za-z0-9_-]{1,128}|style\.css|icon\.svg))?")
 """What is served without a sign-in, to the letter: a percent sign anywhere makes a path not public."""
+WEBSOCKET_VERSION = "13"
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+ONLY_HTTPS = b"max-age=31536000"
 _log = Logger(namespace="csms.api")
 _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
@@ -78,6 +81,7 @@ class Gate(Resource):
         access: Access,
         origins: Origins,
         metrics_need_sign_in: bool,
+        https: bool,
     ) -> None:
         super().__init__()
         self._routes = routes
@@ -85,11 +89,12 @@ class Gate(Resource):
         self._access = access
         self._origins = origins
         self._metrics_need_sign_in = metrics_need_sign_in
+        self._https = https
 
     def render(self, request: HttpRequest) -> int:
         """Answers later: who is signed in stands in the database."""
-        for name, value in SECURITY_HEADERS.items():
-            request.setHeader(name, value)
+        if self._https:
+            request.setHeader(b"Strict-Transport-Security", ONLY_HTTPS)
         spawn(self._admit(request), "HTTP request")
         return NOT_DONE_YET
 
@@ -133,7 +138,7 @@ class Gate(Resource):
         """Find out who asks. An API token that is given counts alone, so that it never does more than it may."""
         authorization = _header(request, b"Authorization")
         if authorization is None:
-            cookie = request.getCookie(SESSION_COOKIE.encode()) or b""
+            cookie = request.getCookie(self._access.cookie_name.encode()) or b""
             request.sign_in = await self._access.signed_in(cookie.decode("ascii", "replace"))
             detail = "not signed in, or the sign-in has ended"
         else:
@@ -152,6 +157,13 @@ class Gate(Resource):
         if (_header(request, b"Upgrade") or "").lower() != "websocket" or request.method != b"GET":
             request.setHeader(b"Upgrade", b"websocket")
             raise Problem(HTTPStatus.UPGRADE_REQUIRED, "this URL speaks WebSocket only")
+        # Autobahn would refuse these, too, but in its own words.
+        if _header(request, b"Sec-WebSocket-Version") != WEBSOCKET_VERSION:
+            request.setHeader(b"Sec-WebSocket-Version", WEBSOCKET_VERSION.encode())
+            raise Problem(HTTPStatus.UPGRADE_REQUIRED, f"this URL speaks WebSocket version {WEBSOCKET_VERSION} only")
+        connection = {word.strip().lower() for word in (_header(request, b"Connection") or "").split(",")}
+        if "upgrade" not in connection or not _KEY.fullmatch(_header(request, b"Sec-WebSocket-Key") or ""):
+            raise Problem(HTTPStatus.BAD_REQUEST, "this is no WebSocket handshake (RFC 6455, section 4.1)")
         reason = self._events.unavailable()
         if reason:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)

@@ -9,6 +9,8 @@ group           empty: none
 maxSessions     sessions at once; empty: any number
 note            for people
 ==============  ==========================================================
+
+Texts that a spreadsheet would run as formulas have an apostrophe before them.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 
 from csms.domain.model import IdToken
 from csms.domain.repositories import UnitOfWork
+from csms.domain.spreadsheets import neutral, original
 from csms.domain.token_records import Stored
 
 MAX_TOKEN_CHARS = 255
@@ -78,14 +81,15 @@ def read(raw_lines: Iterable[bytes], *, now: datetime) -> Iterator[IdToken]:
 def write(tokens: Iterable[IdToken], *, header: bool = True) -> str:
     """The lines of these tokens, after the header's if that is wanted."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writerow(COLUMNS)
+        csv.writer(text, lineterminator="\n").writerow(COLUMNS)
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     for token in tokens:
         expires = "" if token.expires_at is None else token.expires_at.isoformat().replace("+00:00", "Z")
         blocked = "true" if token.blocked else "false"
         limit = "" if token.max_sessions is None else token.max_sessions
-        writer.writerow((token.token, token.type, blocked, expires, token.group, limit, token.note))
+        texts = [neutral(text) for text in (token.token, token.type, token.group, token.note)]
+        writer.writerow((texts[0], texts[1], blocked, expires, texts[2], limit, texts[3]))
     return text.getvalue()
 
 
@@ -148,6 +152,7 @@ def _token(line: int, fields: Mapping[str, str], now: datetime) -> IdToken:
 
 
 def _token_text(text: str) -> str:
+    text = original(text)
     objection = token_objection(text)
     if objection:
         raise ValueError(objection)
@@ -155,6 +160,7 @@ def _token_text(text: str) -> str:
 
 
 def _text(text: str, limit: int) -> str:
+    text = original(text)
     if len(text) > limit or "\0" in text:
         raise ValueError(f"more than {limit} characters, or a NUL")
     return text

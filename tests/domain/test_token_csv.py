@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import unittest
 from datetime import UTC, datetime
 
@@ -34,6 +36,15 @@ class TokenCsvTests(unittest.TestCase):
         text = write(given[:1]) + write(given[1:], header=False)
         self.assertEqual(tokens(text), given)
         self.assertEqual(text.splitlines()[0], ",".join(COLUMNS))
+
+    def test_no_spreadsheet_runs_what_was_written_and_it_reads_the_same(self) -> None:
+        evil = ["=cmd()", "+1", "-1", "@x", "'=1", "''=1", "'x", "\uff1dcmd()", "a;=cmd()"]
+        given = [IdToken(token=text, type=text[:20], group=text, note=text, created_at=NOW) for text in evil]
+        text = write(given)
+        self.assertEqual(tokens(text), given)
+        for cell in csv.reader(io.StringIO(text)):
+            self.assertNotRegex(cell[0], "^[=+@\uff1d-]")
+        self.assertIn('"a;=cmd()"', text)
 
     def test_only_the_token_must_be_there_in_any_order_of_columns_and_bytes_of_a_spreadsheet(self) -> None:
         text = b"\xef\xbb\xbfnote,token,blocked\r\nx, A ,YES\r\n\r\n,B,\r\n"

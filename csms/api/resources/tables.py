@@ -9,19 +9,21 @@ from typing import Any
 
 import msgspec
 
+from csms.domain.spreadsheets import neutral
+
 CSV = "text/csv"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_of(kind: type[msgspec.Struct], rows: Iterable[Mapping[str, Any]], *, without: Sequence[str] = ()) -> bytes:
     """``rows``, which are what :func:`msgspec.to_builtins` makes of ``kind``; its fields are the columns.
 
-    Texts that a spreadsheet would take for a formula get an apostrophe before them: chargers choose some of them.
+    Texts that a spreadsheet would take for a formula get an apostrophe before them: chargers choose some of them. All
+    texts are in quotation marks, because some spreadsheets end a cell at semicolons, too.
     """
     columns = [field.encode_name for field in msgspec.structs.fields(kind) if field.encode_name not in without]
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
+    csv.writer(text).writerow(columns)
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerows([_cell(row[column]) for column in columns] for row in rows)
     return text.getvalue().encode()
 
@@ -32,7 +34,5 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return " ".join(value)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+        value = " ".join(value)
+    return neutral(value) if isinstance(value, str) else value
