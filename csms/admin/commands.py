@@ -14,8 +14,8 @@ from csms.domain.command_model import Command, CommandState, Source
 from csms.domain.commands import new_command
 from csms.domain.handling import Notes
 from csms.domain.identifiers import new_id
-from csms.domain.password_commands import without_password
 from csms.domain.repositories import UnitOfWork
+from csms.domain.secrets import without_secrets
 from csms.ocpp.json import JsonError, decode, encode
 
 LOOK_S = 0.5
@@ -126,7 +126,7 @@ def _shown(command: Command) -> Answer:
         "id": command.command_id,
         "deviceId": command.device_id,
         "action": command.action,
-        "payload": without_password(json.loads(command.payload)),
+        "payload": without_secrets(json.loads(command.payload)),
         "state": command.state.value,
         "answer": json.loads(command.answer) if command.answer else None,
         "fault": command.fault,

@@ -17,6 +17,7 @@ from csms.domain.handling import Notes
 from csms.domain.identifiers import new_id
 from csms.domain.model import Charger
 from csms.domain.repositories import OutboxRow, UnitOfWork
+from csms.domain.secrets import without_secrets
 from csms.ocpp import json
 from csms.ocpp.directions import direction
 from csms.ocpp.schemas import Fault, check_request
@@ -115,7 +116,7 @@ def store_many(
     batch = CommandBatch(
         batch_id=batch_id,
         action=wish.action,
-        payload=wish.payload,
+        payload=json.encode(without_secrets(wish.content)),
         total=len(chargers),
         created_by=wish.created_by,
         created_at=now,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from csms.domain.command_model import Command, CommandBatch, CommandState, Source
-from csms.domain.password_commands import without_password
+from csms.domain.secrets import without_secrets
 
 
 class CommandView(msgspec.Struct, rename="camel"):
@@ -58,7 +58,7 @@ def command_view(command: Command) -> CommandView:
         device_id=command.device_id,
         ocpp_version=command.ocpp_version,
         action=command.action,
-        payload=without_password(msgspec.json.decode(command.payload)),
+        payload=without_secrets(msgspec.json.decode(command.payload)),
         state=command.state,
         source=command.source,
         created_by=command.created_by,

@@ -19,6 +19,7 @@ from csms.domain.handling import Call, Handled, Notes
 from csms.domain.model import Charger
 from csms.domain.payloads import text
 from csms.domain.repositories import UnitOfWork
+from csms.domain.secrets import without_secrets
 from csms.ocpp.json import encode
 
 QUEUED_LOOK = timedelta(seconds=60)
@@ -199,4 +200,8 @@ def _end(uow: UnitOfWork, command: Command, state: CommandState, now: datetime, 
     end = ENDS.get((command.ocpp_version, command.action))
     if end is not None:
         end(uow, command)
+    request = _read(command.payload)
+    shown = without_secrets(request)
+    if shown is not request:
+        command.payload = encode(shown)
     notes.command_changed(command)

@@ -8,6 +8,7 @@ from csms.domain.device_records import ConfigurationKey
 from csms.domain.messages import NotificationType
 from csms.domain.payloads import mappings, text
 from csms.domain.repositories import UnitOfWork
+from csms.domain.secrets import is_secret_name
 
 MAX_KEY = 50
 MAX_VALUE = 2500
@@ -18,8 +19,6 @@ PENDING = "Pending"
 REFUSED = "Refused"
 UNANSWERED = "Unanswered"
 
-# Write-only (Security Whitepaper): never kept, whoever tells it.
-_SECRETS = frozenset({"authorizationkey"})
 _TAKEN = ("Accepted", "RebootRequired")
 
 
@@ -127,7 +126,8 @@ def _want(call: CommandCall, record: ConfigurationKey) -> None:
 
 
 def _value(record: ConfigurationKey, value: str) -> str | None:
-    return None if record.key.casefold() in _SECRETS else value
+    """Secrets are never kept, whoever tells them."""
+    return None if is_secret_name(record.key) else value
 
 
 def _tell(call: CommandCall, keys: list[str]) -> None:

@@ -18,11 +18,9 @@ from csms.domain.credentials import objection
 from csms.domain.password_rotation import MAX_ON_THE_WAY, confirm, offer, withdraw
 from csms.domain.payloads import mapping, mappings, text
 from csms.domain.repositories import UnitOfWork
-from csms.ocpp.json import encode
 
 KEY = "AuthorizationKey"
 VARIABLE = "BasicAuthPassword"
-NOT_KEPT = "(not kept)"
 _MAX = 2500
 _LEFT = ("Rejected", "NotSupported", "NotSupportedAttributeType", "UnknownComponent", "UnknownVariable")
 _UNSEEN = (CommandState.NOT_CONNECTED, CommandState.EXPIRED, CommandState.CANCELLED, CommandState.INVALID)
@@ -62,24 +60,16 @@ def password_answered(call: CommandCall) -> None:
 
 
 def password_command_ended(uow: UnitOfWork, command: Command) -> None:
-    """A password that the charger has surely never seen opens nothing; the secret is forgotten in any case."""
-    request = _read(command.payload)
-    if not _passwords(request):
-        return
-    command.payload = encode(without_password(request))
-    charger = uow.chargers.get(command.charger_id)
-    if charger is not None and command.state in _UNSEEN:
-        withdraw(charger, command.command_id)
+    """A password that the charger has surely never seen opens nothing."""
+    if command.state in _UNSEEN and _passwords(_read(command.payload)):
+        charger = uow.chargers.get(command.charger_id)
+        if charger is not None:
+            withdraw(charger, command.command_id)
 
 
-def without_password(request: dict[str, Any]) -> dict[str, Any]:
-    """The payload of a command, as it may be logged and kept; itself when no password is in it."""
-    if not _passwords(request):
-        return request
-    if _is_key(request):
-        return request | {"value": NOT_KEPT}
-    items = [one | {"attributeValue": NOT_KEPT} if _is_variable(one) else one for one in request["setVariableData"]]
-    return request | {"setVariableData": items}
+def sets_password(request: Mapping[str, Any]) -> bool:
+    """Whether a command with this payload gives its charger a password."""
+    return bool(_passwords(request))
 
 
 def _passwords(request: Mapping[str, Any]) -> list[str]:

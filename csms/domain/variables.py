@@ -10,10 +10,9 @@ from csms.domain.messages import NotificationType
 from csms.domain.model import ReportedVariable
 from csms.domain.payloads import evse_of, mapping, mappings, text
 from csms.domain.provisioning import MAX_VALUE
+from csms.domain.secrets import is_secret_name
 
 _TAKEN = ("Accepted", "RebootRequired")
-# Write-only: never kept, whoever tells it.
-_SECRETS = frozenset({"basicauthpassword"})
 
 
 def variables_set(call: CommandCall) -> None:
@@ -73,4 +72,5 @@ def _variable(call: CommandCall, one: Mapping[str, Any], value: str) -> Reported
 
 
 def _is_secret(variable: ReportedVariable) -> bool:
-    return variable.variable.casefold() in _SECRETS
+    """Never kept, whoever tells it."""
+    return is_secret_name(variable.variable)

@@ -25,7 +25,7 @@ from csms.coroutines import spawn
 from csms.domain.command_model import CommandState
 from csms.domain.commands import MAX_OPEN
 from csms.domain.messages import CommandOrder
-from csms.domain.password_commands import without_password
+from csms.domain.secrets import without_secrets
 from csms.gateway.command_desk import Desk
 from csms.gateway.outlet import Outlet
 from csms.ocpp import frames
@@ -136,7 +136,7 @@ class CommandLine:
             metrics.COMMANDS.labels(order.action, "dropped").inc()
             return
         payload = _read(order.payload)
-        told = frames.encode(frames.Call(order.command_id, order.action, without_password(payload)))
+        told = frames.encode(frames.Call(order.command_id, order.action, without_secrets(payload)))
         try:
             await self._outlet.command_sent(order, told)
         except BrokerError as error:
@@ -161,7 +161,11 @@ class CommandLine:
         match event:
             case ResultReceived():
                 fault = str(event.fault) if event.fault is not None else ""
-                self._tell(order, CommandState.ANSWERED, raw=event.raw, answer=event.payload, fault=fault)
+                answer = without_secrets(event.payload)
+                raw = (
+                    event.raw if answer is event.payload else frames.encode(frames.CallResult(order.command_id, answer))
+                )
+                self._tell(order, CommandState.ANSWERED, raw=raw, answer=answer, fault=fault)
             case ErrorReceived():
                 code, description = event.code, event.description
                 self._tell(order, CommandState.REFUSED, raw=event.raw, errorCode=code, errorDescription=description)

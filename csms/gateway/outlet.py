@@ -16,12 +16,17 @@ from csms.domain.messages import (
     ChargerMessage,
     CommandOrder,
 )
+from csms.domain.secrets import without_secrets
 from csms.gateway.admission import Identity
 from csms.gateway.upstream import Upstream
 from csms.logs import TRAIL
+from csms.ocpp import frames
 from csms.ocpp.events import CallReceived, SendReceived
 from csms.ocpp.versions import Version
 from csms.walltime import utc
+
+_MAY_HOLD_SECRETS = frozenset({"NotifyReport", "NotifyEvent"})
+"""They tell what variables of the device model are; passwords are not to be among them, but who knows."""
 
 Told = CallReceived | SendReceived
 _log = Logger(namespace="csms.gateway")
@@ -49,11 +54,16 @@ class Outlet:
     async def publish(self, event: Told, message_id: str) -> None:
         """Done when the broker has confirmed."""
         fault = event.fault if isinstance(event, CallReceived) else None
+        payload, raw = event.payload, event.raw
+        if event.action in _MAY_HOLD_SECRETS:
+            payload = without_secrets(payload)
+            if payload is not event.payload:
+                raw = frames.encode(frames.Call(event.unique_id, event.action, payload))
         message = self._message(
             message_id,
             event.action,
-            event.payload,
-            raw_data=event.raw,
+            payload,
+            raw_data=raw,
             unique_id=event.unique_id,
             fault=str(fault) if fault is not None else "",
             cleaned=event.cleaned,

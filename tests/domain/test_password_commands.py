@@ -12,8 +12,8 @@ from csms.domain.commands import new_command
 from csms.domain.credentials import generate_password, hash_password, verify
 from csms.domain.handling import Notes
 from csms.domain.messages import COMMAND_RESULT
-from csms.domain.password_commands import NOT_KEPT
 from csms.domain.password_rotation import MAX_ON_THE_WAY, arrived, confirm
+from csms.domain.secrets import NOT_KEPT
 from tests.domain.station import Station
 
 OLD, NEW, NEWER = (generate_password() for _ in range(3))

@@ -13,11 +13,12 @@ from csms.domain.command_model import Command, CommandState, Priority
 from csms.domain.commands import MAX_OPEN, new_command, order_of
 from csms.domain.identifiers import new_id
 from csms.domain.messages import COMMAND, COMMAND_RESULT, COMMAND_SENT, encode
+from csms.domain.secrets import NOT_KEPT
 from csms.gateway import commands
 from csms.gateway.registry import Registry
 from csms.ports import BrokerState, Message, PublishTimeout
 from tests.gateway.case import BOOT, GatewayCase, turn, until
-from tests.gateway.client import Peer
+from tests.gateway.client import CLOSE, Peer
 
 State = CommandState
 
@@ -70,6 +71,67 @@ class CommandTests(CommandCase):
         self.assertEqual((await peer.message())[3], json.loads(payload))
         told = await self.worker.came(COMMAND_SENT)
         self.assertEqual(json.loads(told.raw_data)[3], {"key": "authorizationkey", "value": "(not kept)"})
+
+    async def test_a_secret_in_an_answer_is_told_to_nobody(self) -> None:
+        """Keys like these are write-only, and some chargers tell them all the same."""
+        peer = await self.connected()
+        command = self.command("GetConfiguration", "{}")
+        await self.order(command)
+        await peer.message()
+        secret = "0123456789abcdef0123456789abcdef"
+        key = {"key": "AuthorizationKey", "readonly": False, "value": secret}
+        other = {"key": "HeartbeatInterval", "readonly": False, "value": "60"}
+        peer.send_frame(json.dumps([3, command.command_id, {"configurationKey": [key, other]}]))
+        result = await self.worker.came(COMMAND_RESULT)
+        self.assertEqual(result.payload["answer"]["configurationKey"], [key | {"value": NOT_KEPT}, other])
+        self.assertEqual(json.loads(result.raw_data)[2], result.payload["answer"])
+        for _, _, message in self.broker.published:
+            self.assertNotIn(secret.encode(), message.body)
+
+    async def test_a_secret_in_a_report_is_told_to_nobody(self) -> None:
+        await self.start()
+        peer = await self.open(protocols="ocpp2.0.1")
+        variable = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+        data = [{**variable, "variableAttribute": [{"type": "Actual", "value": "very-secret-password"}]}]
+        report = {"requestId": 1, "generatedAt": "2026-01-01T00:00:00Z", "seqNo": 0, "reportData": data}
+        peer.call("1", "NotifyReport", report)
+        self.assertEqual((await peer.message())[:2], [3, "1"])
+        message = await self.worker.came("NotifyReport")
+        self.assertEqual(message.payload["reportData"][0]["variableAttribute"][0]["value"], NOT_KEPT)
+        self.assertNotIn("very-secret", message.raw_data)
+
+    async def test_while_connections_displace_each_other_no_command_goes_to_a_dead_one(
+        self,
+    ) -> None:
+        await self.start()
+        self.charger()
+        peers = []
+        commands = []
+        for number in range(40):
+            peers.append(await self.open())
+            await self.routable(number + 1)
+            commands.append(self.command("ChangeConfiguration", f'{{"key":"k","value":"{number}"}}'))
+            await self.order(commands[-1])
+            if number % 2:
+                await turn(1 + number % 7)
+        await until(lambda: len(self.gateway._protocols) == 1)
+        await self.worker.came("ConnectionClosed", len(peers) - 1)
+        written: list[int] = []
+        for number, peer in enumerate(peers[:-1]):
+            while (frame := await peer.frame())[0] != CLOSE:
+                # Nothing that was ordered when there was a newer connection.
+                written.append(int(json.loads(frame[1])[3]["value"]))
+                self.assertEqual(written[-1], number)
+        self.assertEqual(len(written), len(set(written)))
+        peers[-1].call("1", "Heartbeat")
+        last = await peers[-1].message()
+        while last[0] == 2:
+            self.assertNotIn(int(last[3]["value"]), written)
+            peers[-1].send_frame(json.dumps([3, last[1], {"status": "Accepted"}]))
+            last = await peers[-1].message()
+        self.assertEqual(last[1], "1")
+        states = {command.state for command in commands}
+        self.assertLessEqual(states, {State.SENT, State.WAITING})
 
     async def test_a_command_is_claimed_told_written_and_its_answer_told(self) -> None:
         peer = await self.connected()

@@ -21,7 +21,7 @@ from csms.domain.commands import to_publish
 from csms.domain.handling import Notes
 from csms.domain.identifiers import new_id
 from csms.domain.model import Charger
-from csms.domain.password_commands import without_password
+from csms.domain.password_commands import sets_password
 from csms.domain.people import Role
 from csms.domain.repositories import OutboxRow, UnitOfWork
 
@@ -196,7 +196,7 @@ async def send_to_many(call: Call[Any, BatchWish]) -> Reply:
     if (body.chargers is None) == (body.filter is None):
         detail = "either chargers or filter says which chargers are meant"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="")
-    if without_password(body.payload) is not body.payload:
+    if sets_password(body.payload):
         detail = "every charger needs a password of its own: send each one alone"
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, pointer="/payload")
     wish = requests.read_wish(
