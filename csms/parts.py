@@ -45,6 +45,7 @@ def make_broker(
             settings.url,
             shards=shards,
             amqp_client=settings.amqp_client.value,
+            declare=settings.declare,
             password=settings.password,
             ca_file=settings.ca_file,
             heartbeat_s=settings.heartbeat_s,

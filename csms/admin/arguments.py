@@ -75,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
     restored.add_argument(
         "--skip", type=_positive, default=1_000_000, metavar="N", help="how many ids are left out (default: 1000000)"
     )
+    about = "make the broker's exchanges and queues (services do it at start)"
+    _command(commands, "declare", schema.declare, about)
     _command(commands, "sign-in-link", access.sign_in_link, "a new one-time link into the console")
     _add_charger_commands(_noun(commands, "charger", "charging stations that may connect"))
     _add_ocpp_commands(_noun(commands, "command", "OCPP requests to chargers"))

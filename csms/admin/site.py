@@ -62,14 +62,19 @@ class Site:
         database = await self.database()
         if is_embedded(self.settings.broker):
             return StoredDeadLetters(database)
+        return AmqpDeadLetters(await self.broker())
+
+    async def broker(self) -> AmqpBroker:
+        """RabbitMQ, connected. Raises :class:`csms.ports.BrokerError`."""
         if self._broker is None:
+            database = await self.database()
             shards = await shard_count(database, self.settings)
             broker = make_broker(self.settings.broker, shards=shards, name="csms-admin", reactor=self._reactor)
             assert isinstance(broker, AmqpBroker)
             self._broker = broker
             await broker.start()
             await self._up(broker)
-        return AmqpDeadLetters(self._broker)
+        return self._broker
 
     async def pause(self, seconds: float) -> None:
         """Wait."""

@@ -40,7 +40,11 @@ class AmqpBroker:
         connect: Connect,
         topology: Topology,
         clock: IReactorTime,
+        *,
+        declare: bool = True,
     ) -> None:
+        """``declare``: whether to make the topology, or only to look whether its queues are there."""
+        self._declares = declare
         self._topology = topology
         self._clock = clock
         self._publisher = Publisher(clock, self._publisher_stalls)
@@ -151,10 +155,7 @@ class AmqpBroker:
     async def depths(self) -> Mapping[str, int]:
         """Messages waiting in each queue of the topology. Raises BrokerError when the broker is away."""
         control = self._controlled()
-        names = [queue.name for queue in self._topology.queues if not queue.is_stream]
-        counted: Deferred[list[int]] = gatherResults([control.depth(name) for name in names], consumeErrors=True)
-        depths: list[int] = await self._consume_line.call(lambda _: counted)
-        return dict(zip(names, depths, strict=True))
+        return await self._consume_line.call(lambda _: self._counted(control))
 
     async def borrow(self, queue: str) -> Borrowed:
         """Look into ``queue`` by taking messages out of it for a while. Raises BrokerError when the broker is away."""
@@ -165,12 +166,12 @@ class AmqpBroker:
 
     async def _prepare_publish(self, connection: Connection) -> None:
         channel = await connection.open_channel(self._publisher)
-        if self._is_cluster and self._declared:
+        if self._declares and self._is_cluster and self._declared:
             # While one of its nodes hangs, a cluster takes messages, but for up to a minute no declarations.
             again = await connection.open_channel(None)
             self._declare(again)
             again.sync().addCallback(lambda _: again.close())
-        else:
+        elif self._declares:
             self._declare(channel)
         channel.select_confirms()
         await channel.sync()
@@ -179,10 +180,13 @@ class AmqpBroker:
 
     async def _prepare_consume(self, connection: Connection) -> None:
         control = await connection.open_channel(None)
-        self._declare(control)
-        await control.sync()
+        if self._declares:
+            self._declare(control)
+            await control.sync()
+            await self._declare_streams(connection)
+        else:
+            await self._counted(control)  # RabbitMQ names the queue that is missing
         self._control = control
-        await self._declare_streams(connection)
         await self._restore(connection, control)
 
     async def _restore(self, connection: Connection, control: Channel) -> None:
@@ -213,6 +217,12 @@ class AmqpBroker:
                 await self._subscribe(connection, subscriptions[0])
             else:
                 return
+
+    def _counted(self, channel: Channel) -> Deferred[dict[str, int]]:
+        """Messages waiting in each queue but the streams."""
+        names = [queue.name for queue in self._topology.queues if not queue.is_stream]
+        counted: Deferred[list[int]] = gatherResults([channel.depth(name) for name in names], consumeErrors=True)
+        return counted.addCallback(lambda depths: dict(zip(names, depths, strict=True)))
 
     def _declare(self, channel: Channel) -> None:
         """Everything but the streams."""

@@ -23,6 +23,7 @@ def open_broker(
     *,
     shards: int,
     amqp_client: str = PIKA,
+    declare: bool = True,
     password: str = "",
     ca_file: str = "",
     heartbeat_s: int = 10,
@@ -35,6 +36,7 @@ def open_broker(
 
     ``name`` is shown to the broker's operator. For ``memory:`` alone: ``consumed_queues`` are the queues that this
     process will consume, so that their messages wait for the first consumer; dead letters go to ``store_dead_letter``.
+    ``declare``: whether to make what there is on RabbitMQ, or only to look whether it is there.
     Installs the reactor, if none is given and none was installed.
     """
     if reactor is None:
@@ -52,6 +54,7 @@ def open_broker(
         _connector(amqp_client, reactor),
         topology(shards),
         reactor,
+        declare=declare,
     )
 
 

@@ -97,7 +97,10 @@ def _whole_months_first(dialect: str, table: str, limit: datetime) -> list[Step]
 
 
 def _alone(connection: Connection) -> bool:
-    """Whether nobody else changes the schema or the partitions; none can until the transaction ends."""
+    """Whether this user may change the partitions and nobody else does; none can until the transaction ends."""
+    if not partitions.are_ours(connection):
+        _log.debug("this database user owns no tables: whoever does makes and drops partitions (csms-admin migrate)")
+        return False
     return bool(connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(%s)", (SCHEMA_LOCK,)).scalar())
 
 

@@ -20,6 +20,12 @@ _NAME = re.compile(r".*_y(\d{4})m(\d{2})")
 _log = Logger(namespace="csms.storage")
 
 
+def are_ours(connection: Connection) -> bool:
+    """Whether this database user owns the tables, or may act as whoever does."""
+    owned = "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY (%s::regclass[])"
+    return bool(connection.exec_driver_sql(owned, (list(PARTITIONED),)).scalar())
+
+
 def make_one(connection: Connection, now: datetime) -> str:
     """Make one of the partitions from the month before ``now`` on that do not exist yet; its name, or nothing.
 
