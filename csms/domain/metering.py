@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from csms.domain.foreign import note_foreign
 from csms.domain.handling import Call, Handled
 from csms.domain.messages import NotificationType
 from csms.domain.model import Flag, Session, SessionState
@@ -25,6 +26,7 @@ def meter_values_16(call: Call) -> Handled:
     if transaction_id > 0:
         session = call.uow.sessions.by_transaction(call.charger.id, str(transaction_id))
     if session is None:
+        note_foreign(call, transaction_id)
         return _without_session(call, connector_id, connector_id)
     return _of_session(call, session)
 

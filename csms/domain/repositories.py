@@ -108,6 +108,10 @@ class Sessions(Protocol):
         """Sessions of all chargers that run on this token (compared without regard to case)."""
         ...
 
+    def runs_elsewhere(self, charger_id: int, transaction_id: str) -> bool:
+        """Whether an active session of another charger has this transaction id."""
+        ...
+
     def active_with_group(self, group: str) -> Sequence[Session]:
         """Sessions of all chargers that run on a token of this group (compared without regard to case)."""
         ...

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from csms.domain.authorization import id_tag_info, presented_16
 from csms.domain.energy import apply_readings, end_meter
+from csms.domain.foreign import note_foreign
 from csms.domain.handling import Call, Handled
 from csms.domain.messages import ChargerMessage
 from csms.domain.model import Flag, Session, SessionState
@@ -94,6 +95,7 @@ def stop_transaction(call: Call) -> Handled:
     if session is None:
         session = _only_candidate(call, moment)
     if session is None:
+        note_foreign(call, transaction_id)
         _keep_orphan(call, moment)
     elif session.state is not SessionState.ENDED:
         found = _take_transaction_data(call, session)

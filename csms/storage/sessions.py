@@ -133,6 +133,14 @@ class SqlSessions:
             self._sessions.fetch(query.where(_table.state == SessionState.ACTIVE.value))
         return _oldest_first(one for one in self._sessions.known() if folded(one.id_token) == token)
 
+    def runs_elsewhere(self, charger_id: int, transaction_id: str) -> bool:
+        query = _session.query().where(_table.state == SessionState.ACTIVE.value)
+        self._sessions.fetch(query.where(_table.transaction_key == digest(transaction_id)).limit(2))
+        return any(
+            one.transaction_id == transaction_id and one.charger_id != charger_id and one.state is SessionState.ACTIVE
+            for one in self._sessions.known()
+        )
+
     def active_with_group(self, group: str) -> Sequence[Session]:
         name = folded(group)
         if name not in self._asked_groups:

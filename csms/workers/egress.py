@@ -14,12 +14,21 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, w
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IAddress, IHostResolution, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
 CONNECT_TIMEOUT_S = 10.0
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+MAX_ANSWER_BYTES = 256 * 1024
+"""Head and body of one answer; a longer one costs the connection. Twisted keeps a head, however long it is."""
+# Where an IPv6 address ends in an IPv4 one: NAT64, IPv4-mapped, IPv4-translated and IPv4-compatible addresses.
+_ENDS_IN_IPV4 = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "::/96")))
+_UNICAST = ipaddress.ip_network("2000::/3")
+# Beside what Python knows: what it does not know yet, and two addresses at which clouds tell their secrets.
+_NOT_PUBLIC = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20", "2001:20::/28"))
+)
 
 
 class Forbidden(Exception):  # noqa: N818 - it names what happened
@@ -30,12 +39,14 @@ def is_public(address: str) -> bool:
     """Whether ``address`` is one of the internet's, also where an IPv6 address stands for an IPv4 one."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
+        if any(ip in network for network in _ENDS_IN_IPV4):
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        inner = ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+        if ip not in _UNICAST:
+            return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
 @implementer(IStreamClientEndpoint)
@@ -112,6 +123,38 @@ class CheckedEndpoints:
         host = uri.host.decode("ascii").strip("[]")
         endpoint = CheckedEndpoint(self._reactor, host, uri.port, allow_private=self._allow_private)
         if uri.scheme != b"https":
-            return endpoint
-        wrapped: IStreamClientEndpoint = wrapClientTLS(self._tls.creatorForNetloc(uri.host, uri.port), endpoint)
-        return wrapped
+            return Bounded(endpoint)
+        return Bounded(wrapClientTLS(self._tls.creatorForNetloc(uri.host, uri.port), endpoint))
+
+
+@implementer(IStreamClientEndpoint)
+class Bounded:
+    """Connects, and reads so many bytes after each request, but no more."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 - Twisted's name
+        """Fails as the endpoint does."""
+        connecting: Deferred[Any] = self._endpoint.connect(_BoundedFactory(protocolFactory))
+        return connecting.addCallback(lambda protocol: protocol.wrappedProtocol)
+
+
+class _BoundedProtocol(ProtocolWrapper):
+    _left = MAX_ANSWER_BYTES
+
+    def write(self, data: bytes) -> None:
+        self._left = MAX_ANSWER_BYTES
+        super().write(data)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self.transport.abortConnection()  # type: ignore[union-attr]
+        else:
+            super().dataReceived(data)
+
+
+class _BoundedFactory(WrappingFactory):
+    protocol = _BoundedProtocol
+    noisy = False

@@ -121,6 +121,10 @@ class MemorySessions:
         active = (row for row in self.rows.values() if row.state is SessionState.ACTIVE)
         return [row for row in active if row.id_token.casefold() == wanted]
 
+    def runs_elsewhere(self, charger_id: int, transaction_id: str) -> bool:
+        active = (row for row in self.rows.values() if row.state is SessionState.ACTIVE)
+        return any(row.transaction_id == transaction_id and row.charger_id != charger_id for row in active)
+
     def active_with_group(self, group: str) -> Sequence[Session]:
         wanted = group.casefold()
         active = (row for row in self.rows.values() if row.state is SessionState.ACTIVE)
@@ -213,6 +217,14 @@ class MemoryReservations(MemoryRecords[Reservation]):
         return [row for row in self.rows.values() if self.in_force(row) and row.expires_at <= now][:limit]
 
 
+class MemoryEvents(list[SecurityEvent]):
+    def page(
+        self, *, charger_id: int | None = None, critical: bool | None = None, before_id: int = 0, limit: int = 100
+    ) -> Sequence[SecurityEvent]:
+        wanted = (one for one in reversed(self) if charger_id in (None, one.charger_id))
+        return [one for one in wanted if critical in (None, one.critical)][:limit]
+
+
 @dataclass
 class MemoryDevices:
     configuration: MemoryRecords[ConfigurationKey] = field(default_factory=MemoryRecords)
@@ -226,7 +238,7 @@ class MemoryDevices:
     jobs: MemoryRecords[Job] = field(default_factory=lambda: MemoryRecords(_goes_on))
     certificates: MemoryRecords[InstalledCertificate] = field(default_factory=MemoryRecords)
     availability: MemoryRecords[WantedAvailability] = field(default_factory=MemoryRecords)
-    security_events: list[SecurityEvent] = field(default_factory=list)
+    security_events: MemoryEvents = field(default_factory=MemoryEvents)
 
 
 @dataclass

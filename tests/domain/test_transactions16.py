@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import unittest
 from datetime import timedelta
 
+from csms.domain.foreign import FOREIGN_TRANSACTION as EVENT
 from csms.domain.messages import NotificationType
 from csms.domain.model import Flag, Session, SessionState
 from csms.domain.sessions import MAX_ACTIVE
@@ -200,6 +202,32 @@ class Stops(unittest.TestCase):
         other.stop(one.start())
         self.assertEqual(one.session.state, "active")
         self.assertEqual(other.session.flags, {Flag.ORPHAN})
+
+    def test_what_a_charger_says_of_anothers_transaction_changes_nothing_there_and_is_told_once(self) -> None:
+        one = prepared()
+        number = one.start()
+        before = copy.deepcopy(one.session)
+        other = Station(unit=one.unit, device_id="CP2")
+        value = {"timestamp": iso(one.now), "sampledValue": [{"value": "99999"}]}
+        for _ in range(3):
+            other.send("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [value]})
+            other.send("MeterValues", {"connectorId": 1, "transactionId": number + 1, "meterValue": [value]})
+        other.stop(number)
+        other.stop(number)
+        self.assertEqual(one.session, before)
+        events = one.unit.devices.security_events
+        self.assertEqual([(event.charger_id, event.type) for event in events], [(other.charger.id, EVENT)] * 2)
+        self.assertEqual(
+            [event.tech_info for event in events],
+            [
+                f"{action} names transaction {number} of another charger"
+                for action in ("MeterValues", "StopTransaction")
+            ],
+        )
+        self.assertEqual([note.data["event"] for note in other.told if note.type == "security.event"], [EVENT] * 2)
+        one.stop(number)
+        other.stop(number)
+        self.assertEqual(len(events), 2)
 
     def test_a_stop_with_nothing_readable_is_an_orphan(self) -> None:
         station = prepared()

@@ -145,6 +145,18 @@ class SessionsContract(DatabaseCase):
         found = await self.look(lambda uow: uow.sessions.active_with_token("card"))
         self.assertEqual([session.charger_id for session in found], [1, 2, 4, 5])
 
+    async def test_a_transaction_that_runs_elsewhere_is_found_while_it_runs(self) -> None:
+        await self.a_session(1, 1)
+        await self.a_session(2, 2, state=SessionState.ENDED)
+
+        def work(uow: SqlUnitOfWork) -> list[bool]:
+            found = [uow.sessions.runs_elsewhere(charger, str(number)) for charger, number in ((2, 1), (1, 1), (1, 2))]
+            uow.sessions.active(1)[0].state = SessionState.ENDED
+            uow.sessions.add(a_session(3, 3))
+            return [*found, uow.sessions.runs_elsewhere(2, "1"), uow.sessions.runs_elsewhere(2, "3")]
+
+        self.assertEqual(await self.write(work), [True, False, False, False, True])
+
     async def test_pages_of_sessions_begin_with_the_newest(self) -> None:
         for number in range(1, 6):
             state = SessionState.ENDED if number % 2 else SessionState.ACTIVE

@@ -111,6 +111,12 @@ class PostTests(TestCase):
         self.receiver.answer = lambda _: (200, {}, bytes(MAX_ANSWER_BYTES * 100))
         self.assertEqual(await self.post(self.poster(self.receiver.url())), DELIVERED)
 
+    async def test_a_long_head_is_not_kept(self) -> None:
+        self.receiver.answer = answering(200, {f"X-{number}": "x" * 10_000 for number in range(200)})
+        verdict = await self.post(self.poster(self.receiver.url(), timeout_s=20))
+        self.assertIsInstance(verdict, Failed)
+        self.assertNotIn("within", getattr(verdict, "reason", ""))
+
     async def test_an_answer_without_end_is_left_after_the_timeout(self) -> None:
         self.receiver.answer = lambda _: (200, {"Content-Length": "100"}, b"first")
         self.assertEqual(await self.post(self.poster(self.receiver.url(), timeout_s=0.2)), DELIVERED)
@@ -182,6 +188,17 @@ class AddressTests(SynchronousTestCase):
             "2002:7f00:1::",
             "2002:a00:1::1",
             "2001:db8::1",
+            "192.0.0.192",
+            "192.88.99.1",
+            "168.63.129.16",
+            "fd00:ec2::254",
+            "fec0::1",
+            "64:ff9b:1::7f00:1",
+            "::7f00:1",
+            "::ffff:0:a00:1",
+            "3fff::1",
+            "5f00::1",
+            "100::1",
         ):
             self.assertFalse(is_public(address), address)
 
