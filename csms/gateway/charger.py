@@ -34,7 +34,7 @@ from csms.gateway.clock import Clock
 from csms.gateway.frames import text_frame, whole_text
 from csms.gateway.handshake import device_id_of
 from csms.gateway.relay import Relay
-from csms.gateway.socket import INTERNAL_ERROR, PROTOCOL_ERROR
+from csms.gateway.socket import INTERNAL_ERROR, PROTOCOL_ERROR, Silent
 from csms.gateway.tls import client_certificate, failure_reason
 from csms.ocpp.versions import Version, choose_version
 
@@ -46,14 +46,6 @@ _HEADER_END = b"\r\n\r\n"
 _ORIGIN = re.compile(rb"\r\n(?:sec-websocket-)?origin[ \t]*:[^\r\n]*", re.IGNORECASE)
 
 _log = Logger(namespace="csms.gateway")
-
-
-class Silent:
-    """In place of Autobahn's logger: it would write what strangers send, and formats lines that nobody reads."""
-
-    def _nothing(self, *args: Any, **kwargs: Any) -> None: ...
-
-    trace = debug = info = warn = error = failure = critical = _nothing
 
 
 class Hold(IntFlag):
@@ -74,15 +66,12 @@ class Gate(Protocol):
 
     def opened(self, protocol: ChargerProtocol, identity: Identity, version: Version) -> Relay:
         """The WebSocket is open."""
-        ...
 
     def closed(self, protocol: ChargerProtocol) -> None:
         """The socket is gone, opened or not."""
-        ...
 
     def tls_refused(self, address: str, reason: str) -> None:
         """There is no TLS with somebody."""
-        ...
 
 
 class Surroundings(Protocol):

@@ -11,8 +11,9 @@ from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflat
 from csms import metrics
 from csms.addresses import TrustedProxies
 from csms.config.settings import GatewaySettings, MissingSubprotocol
-from csms.gateway.charger import ChargerProtocol, Gate, Silent
+from csms.gateway.charger import ChargerProtocol, Gate
 from csms.gateway.clock import Clock
+from csms.gateway.socket import Silent
 
 CLOSE_TIMEOUT_S = 5.0
 """How long a peer may take to answer our close frame."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 GOING_AWAY = 1001
 PROTOCOL_ERROR = 1002
@@ -24,3 +24,11 @@ class Socket(Protocol):
     def hold(self, full: bool) -> None:
         """Stop reading, or go on: as much as may wait is waiting."""
         ...
+
+
+class Silent:
+    """In place of Autobahn's logger: it would write what strangers send, and formats lines that nobody reads."""
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None: ...
+
+    trace = debug = info = warn = error = failure = critical = _nothing
