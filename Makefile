@@ -12,6 +12,10 @@ CONSOLE := csms/console_dist/index.html
 CONSOLE_SOURCES := $(shell find console/src console/public console/*.html console/*.json console/*.ts -type f)
 # How many test processes at once; each may start services of its own.
 JOBS ?= 2
+# Of make soak.
+MINUTES ?= 30
+CHARGERS ?= 300
+RESTARTS ?= 0
 
 .PHONY: help
 help: ## this list
@@ -70,6 +74,11 @@ bench-full: $(VENV)/.test ## measure everything, and write the tables of the doc
 	for name in mixed gateway worker latency idle browsers scale embedded; do $(BIN)/python bench/$$name.py $(BENCH); done
 	$(BIN)/python bench/big_tables.py --fill-seconds 3600 $(BENCH)
 	$(BIN)/python bench/tables.py
+
+.PHONY: soak
+soak: $(VENV)/.test ## csms under steady load for MINUTES (30), restarting a process every RESTARTS minutes (0: never)
+	@tools/install_servers
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --chargers $(CHARGERS) --restarts $(RESTARTS)
 
 .PHONY: clean
 clean: ## remove what was built; var/ with its database stays

@@ -120,10 +120,14 @@ class Service:
         """SIGTERM, as an operator would; how it ended: 0, an exit code, or minus the signal."""
         return self.end(signal.SIGTERM)
 
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end."""
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end."""
+        self.send(number)
         return self.wait()
 
     def wait(self) -> int:
