@@ -2,6 +2,7 @@
 
 The own queue exists only while this process is connected. So at the start, and after every lost connection, the
 stream tells what happened meanwhile; until it has, the queue's messages wait, unacked, so that the order stays right.
+What comes by both ways is dropped by the ring.
 """
 
 from __future__ import annotations
@@ -10,23 +11,24 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from csms.coroutines import spawn
 from csms.domain import topology
+from csms.domain.identifiers import new_id
 from csms.domain.messages import BadMessage, Notification, decode_notification
 from csms.gateway.events import EventRing
-from csms.ports import Broker, BrokerError, BrokerState, Consumer, Delivery
+from csms.ports import Broker, BrokerError, BrokerState, Consumer, Delivery, Message
 
 PREFILL = timedelta(minutes=10)
 """How far back the first look at the stream goes."""
 OVERLAP = timedelta(seconds=60)
 """After a lost connection the stream is read from this long before: the loss is noticed late, clocks differ."""
-IDLE_S = 1.0
-"""The stream has told everything when it was quiet for this long."""
 LONGEST_READING_S = 10.0
+MARK = "mark"
+"""``type`` of a message that a gateway writes into the stream for itself."""
 RETRY_S = 1.0
 PREFETCH = 1000
 
@@ -53,7 +55,6 @@ class EventFeed:
         self._consumer: Consumer | None = None
         self._running: Deferred[None] | None = None
         self._held: list[Delivery] | None = []
-        self._held_ids: set[str] = set()
         self._lost_at: datetime | None = None
         self._loss: Deferred[None] | None = None
         self._ready: Deferred[None] = Deferred()
@@ -131,23 +132,19 @@ class EventFeed:
         if not complete:
             self._ring.break_off()
         held, self._held = self._held or [], None
-        self._held_ids.clear()
         for delivery in held:
             self._delivered(delivery)
 
-    def _take_from_stream(self, delivery: Delivery) -> bool:
-        """Append an event of the stream; true when the held deliveries go on from here."""
+    def _take_from_stream(self, delivery: Delivery) -> None:
         notification = _notification(delivery)
         if notification is not None:
             self._ring.append(notification)
         delivery.ack()
-        return notification is not None and notification.event_id in self._held_ids
 
     def _delivered(self, delivery: Delivery) -> None:
         notification = _notification(delivery)
         if notification is not None and self._held is not None:
             self._held.append(delivery)
-            self._held_ids.add(notification.event_id)
             return
         if notification is not None:
             self._ring.append(notification)
@@ -155,45 +152,53 @@ class EventFeed:
 
 
 class StreamReading:
-    """One reading of the stream, from a moment in the past until nothing new comes."""
+    """One reading of the stream, from a moment in the past to a mark that it writes there itself.
 
-    def __init__(self, clock: IReactorTime, take: Callable[[Delivery], bool]) -> None:
+    Nothing else tells where the stream ends: silence may be a slow broker, and an event that waits in our own queue may
+    stand in the stream twice, since whoever is not sure that it was published publishes it again.
+    """
+
+    def __init__(self, clock: IReactorTime, take: Callable[[Delivery], None]) -> None:
         self._clock = clock
         self._take = take
         self._ended: Deferred[bool] = Deferred()
-        self._idle: IDelayedCall | None = None
+        self._mark = new_id(int(clock.seconds() * 1000))
 
     async def run(self, broker: Broker, since: datetime) -> bool:
-        """Hand what the stream has to ``take``, until that returns true or the stream is quiet.
+        """Hand what the stream has to ``take``; whether all of it came in time.
 
-        False when there was too much to read in time. Raises :class:`~csms.ports.BrokerError`.
+        Raises :class:`~csms.ports.BrokerError`.
         """
+        consumer = None
         deadline = self._clock.callLater(LONGEST_READING_S, self._end, False)
         try:
             consumer = await broker.consume(topology.EVENTS_STREAM, self._delivered, prefetch=PREFETCH, since=since)
-            self._still_busy()
+            marking = spawn(self._write_mark(broker), "mark in the stream")
             try:
                 return await self._ended
             finally:
-                await consumer.cancel()
+                marking.cancel()
         finally:
-            for timer in (deadline, self._idle):
-                if timer is not None and timer.active():
-                    timer.cancel()
+            if deadline.active():
+                deadline.cancel()
+            if consumer is not None:
+                await consumer.cancel()
+
+    async def _write_mark(self, broker: Broker) -> None:
+        mark = Message(body=b"{}", message_id=self._mark, type=MARK, persistent=False)
+        try:
+            await broker.publish(topology.DEFAULT_EXCHANGE, topology.EVENTS_STREAM, mark, deadline_s=LONGEST_READING_S)
+        except BrokerError as error:
+            _log.warn("the end of the stream cannot be found: {reason}", reason=str(error))
+            self._end(False)
 
     def _delivered(self, delivery: Delivery) -> None:
-        if self._ended.called:
+        if self._ended.called or delivery.message.type == MARK:
             delivery.ack()
+            if delivery.message.message_id == self._mark:
+                self._end(True)
             return
-        self._still_busy()
-        if self._take(delivery):
-            self._end(True)
-
-    def _still_busy(self) -> None:
-        if self._idle is None:
-            self._idle = self._clock.callLater(IDLE_S, self._end, True)
-        elif self._idle.active():
-            self._idle.reset(IDLE_S)
+        self._take(delivery)
 
     def _end(self, complete: bool) -> None:
         if not self._ended.called:

@@ -3,14 +3,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from csms.broker.memory import MemoryBroker
 from csms.coroutines import spawn
 from csms.domain.topology import EVENTS_EXCHANGE, EVENTS_STREAM, notification_key, topology
-from csms.gateway.event_feed import IDLE_S, LONGEST_READING_S, OVERLAP, PREFILL, RETRY_S, EventFeed
+from csms.gateway.event_feed import LONGEST_READING_S, MARK, OVERLAP, PREFILL, RETRY_S, EventFeed
 from csms.gateway.events import EventRing
 from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 from tests.gateway.notes import NOON, message, note
@@ -42,7 +42,7 @@ class FeedFromMemoryTest(SynchronousTestCase):
         self.feed.start()
         for number in range(3, 6):
             self.publish(number)
-        self.clock.pump([0, 0, IDLE_S, 0])
+        self.clock.pump([0, 0, 0])
         self.publish(6)
         self.assertTrue(self.feed.ready)
         self.assertEqual(ids(self.ring), [f"event-{number}" for number in range(7)])
@@ -53,7 +53,7 @@ class FeedFromMemoryTest(SynchronousTestCase):
         self.assertFalse(self.feed.ready)
         ready = spawn(self.feed.when_ready(), "wait")
         self.start_broker()
-        self.clock.pump([0, IDLE_S, 0])
+        self.clock.pump([0, 0, 0])
         self.successResultOf(ready)
         self.publish(1)
         self.assertEqual(ids(self.ring), ["event-1"])
@@ -61,7 +61,7 @@ class FeedFromMemoryTest(SynchronousTestCase):
     def test_a_message_that_is_no_event_stops_nothing(self) -> None:
         self.start_broker()
         self.feed.start()
-        self.clock.pump([0, IDLE_S, 0])
+        self.clock.pump([0, 0, 0])
         self.broker.publish(EVENTS_EXCHANGE, notification_key("x"), Message(body=b"{", message_id="bad"))
         self.publish(1)
         self.assertEqual(ids(self.ring), ["event-1"])
@@ -69,7 +69,7 @@ class FeedFromMemoryTest(SynchronousTestCase):
     def test_nothing_comes_after_the_stop(self) -> None:
         self.start_broker()
         self.feed.start()
-        self.clock.pump([0, IDLE_S, 0])
+        self.clock.pump([0, 0, 0])
         self.successResultOf(spawn(self.feed.stop(), "stop"))
         self.publish(1)
         self.assertEqual(ids(self.ring), [])
@@ -117,6 +117,8 @@ class ScriptedBroker:
         self.reason = ""
         self.listeners: list[Callable[[BrokerState], None]] = []
         self.waiting: list[Deferred[None]] = []
+        self.marks: list[Message] = []
+        self.refuses_marks = False
         self.own: Callable[[Delivery], None] | None = None
         self.streams: list[tuple[Callable[[Delivery], None], datetime | None, ScriptedConsumer]] = []
         self.failures = 0
@@ -138,6 +140,15 @@ class ScriptedBroker:
             waiting, self.waiting = self.waiting, []
             for waiter in waiting:
                 waiter.callback(None)
+
+    def publish(
+        self, exchange: str, routing_key: str, message: Message, *, deadline_s: float = 8.0, mandatory: bool = True
+    ) -> Awaitable[None]:
+        assert (exchange, routing_key, message.type) == ("", EVENTS_STREAM, MARK)
+        if self.refuses_marks:
+            return fail(BrokerError("no confirm"))
+        self.marks.append(message)
+        return succeed(None)
 
     async def declare_private(self, queue: str) -> None:
         if self.failures:
@@ -180,9 +191,15 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
             self.broker.streams[-1][0](delivery)
             self.assertTrue(delivery.acked)
 
+    def mark(self, which: int = -1) -> None:
+        """The stream has come to the mark."""
+        delivery = ScriptedDelivery(self.broker.marks[which])
+        self.broker.streams[-1][0](delivery)
+        self.assertTrue(delivery.acked)
+
     def started(self) -> None:
         self.feed.start()
-        self.clock.advance(IDLE_S)
+        self.mark()
         self.assertTrue(self.feed.ready)
 
     def test_the_first_reading_goes_ten_minutes_back(self) -> None:
@@ -197,9 +214,42 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertFalse(delivery.acked)
         self.assertEqual(ids(self.ring), ["event-3", "event-4"])
         self.from_stream(5)
-        self.assertTrue(delivery.acked, "the stream has reached what waits")
+        self.assertFalse(delivery.acked)
+        self.mark()
+        self.assertTrue(delivery.acked, "the stream has told everything")
         self.assertTrue(self.feed.ready)
         self.assertEqual(ids(self.ring), ["event-3", "event-4", "event-5"])
+
+    def test_an_event_that_was_published_twice_hides_none_in_between(self) -> None:
+        self.feed.start()
+        again = self.from_queue(3)
+        self.from_stream(3, 4, 3)
+        self.mark()
+        self.assertTrue(again.acked)
+        self.assertEqual(ids(self.ring), ["event-3", "event-4"])
+
+    def test_a_slow_stream_is_waited_for(self) -> None:
+        self.feed.start()
+        self.clock.advance(LONGEST_READING_S - 1)
+        self.from_stream(1)
+        self.mark()
+        self.assertEqual(ids(self.ring), ["event-1"])
+
+    def test_marks_of_others_and_of_earlier_readings_end_nothing(self) -> None:
+        self.started()
+        self.broker.become(BrokerState.DOWN)
+        self.broker.become(BrokerState.UP)
+        self.mark(0)
+        self.from_queue(2)
+        self.from_stream(1)
+        self.mark()
+        self.assertEqual(ids(self.ring), ["event-1", "event-2"])
+
+    def test_a_mark_that_cannot_be_written_is_a_gap(self) -> None:
+        self.broker.refuses_marks = True
+        self.feed.start()
+        self.assertTrue(self.feed.ready)
+        self.assertGreater(self.ring.begin, 0)
 
     def test_what_happened_while_the_connection_was_lost_comes_from_the_stream_in_order(self) -> None:
         self.started()
@@ -207,10 +257,10 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.broker.become(BrokerState.DOWN)
         self.clock.advance(300)
         self.broker.become(BrokerState.UP)
-        self.assertEqual(self.broker.streams[-1][1], NOON + timedelta(seconds=IDLE_S) - OVERLAP)
+        self.assertEqual(self.broker.streams[-1][1], NOON - OVERLAP)
         self.from_queue(4)
         self.from_stream(1, 2, 3)
-        self.clock.advance(IDLE_S)
+        self.mark()
         self.from_queue(5)
         self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4, 5)])
 
@@ -218,12 +268,12 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.feed.start()
         self.from_queue(1)
         self.broker.become(BrokerState.DOWN)
-        self.clock.advance(IDLE_S)
+        self.mark()
         self.assertEqual(ids(self.ring), ["event-1"])
         self.broker.become(BrokerState.UP)
         self.from_queue(3)
         self.from_stream(1, 2)
-        self.clock.advance(IDLE_S)
+        self.mark()
         self.assertEqual(ids(self.ring), ["event-1", "event-2", "event-3"])
         self.assertEqual(len(self.broker.streams), 2)
 
@@ -238,7 +288,7 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
     def test_a_stream_too_long_to_read_in_time_is_a_gap(self) -> None:
         self.feed.start()
         waiting = self.from_queue(999)
-        step = IDLE_S / 2
+        step = 0.5
         for number in range(int(LONGEST_READING_S / step)):
             self.from_stream(number)
             self.clock.advance(step)
@@ -250,5 +300,6 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
     def test_a_broker_that_refuses_is_asked_again(self) -> None:
         self.broker.failures = 2
         self.feed.start()
-        self.clock.pump([RETRY_S, RETRY_S, IDLE_S])
+        self.clock.pump([RETRY_S, RETRY_S])
+        self.mark()
         self.assertTrue(self.feed.ready)
