@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -57,6 +57,7 @@ class EventFeed:
         self._held: list[Delivery] | None = []
         self._lost_at: datetime | None = None
         self._loss: Deferred[None] | None = None
+        self._reading: StreamReading | None = None
         self._ready: Deferred[None] = Deferred()
 
     @property
@@ -80,6 +81,9 @@ class EventFeed:
         if self._running is not None:
             self._running.cancel()
             self._running = None
+        if self._reading is not None:
+            # The broker may take it amiss that its answer is not waited for, and we would go on.
+            self._reading.end(False)
         if self._consumer is not None:
             await self._consumer.cancel()
 
@@ -123,7 +127,7 @@ class EventFeed:
 
     async def _fill(self, since: datetime) -> None:
         """Read the stream from ``since``, then let the held deliveries follow."""
-        reading = StreamReading(self._clock, self._take_from_stream)
+        self._reading = reading = StreamReading(self._clock, self._take_from_stream)
         try:
             complete = await reading.run(self._broker, since)
         except BrokerError as error:
@@ -162,6 +166,7 @@ class StreamReading:
         self._clock = clock
         self._take = take
         self._ended: Deferred[bool] = Deferred()
+        self._deadline: IDelayedCall | None = None
         self._mark = new_id(int(clock.seconds() * 1000))
 
     async def run(self, broker: Broker, since: datetime) -> bool:
@@ -169,8 +174,8 @@ class StreamReading:
 
         Raises :class:`~csms.ports.BrokerError`.
         """
+        self._deadline = self._clock.callLater(LONGEST_READING_S, self.end, False)
         consumer = None
-        deadline = self._clock.callLater(LONGEST_READING_S, self._end, False)
         try:
             consumer = await broker.consume(topology.EVENTS_STREAM, self._delivered, prefetch=PREFETCH, since=since)
             marking = spawn(self._write_mark(broker), "mark in the stream")
@@ -179,10 +184,16 @@ class StreamReading:
             finally:
                 marking.cancel()
         finally:
-            if deadline.active():
-                deadline.cancel()
+            self.end(False)
             if consumer is not None:
                 await consumer.cancel()
+
+    def end(self, complete: bool) -> None:
+        """Read no further."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        if not self._ended.called:
+            self._ended.callback(complete)
 
     async def _write_mark(self, broker: Broker) -> None:
         mark = Message(body=b"{}", message_id=self._mark, type=MARK, persistent=False)
@@ -190,19 +201,15 @@ class StreamReading:
             await broker.publish(topology.DEFAULT_EXCHANGE, topology.EVENTS_STREAM, mark, deadline_s=LONGEST_READING_S)
         except BrokerError as error:
             _log.warn("the end of the stream cannot be found: {reason}", reason=str(error))
-            self._end(False)
+            self.end(False)
 
     def _delivered(self, delivery: Delivery) -> None:
         if self._ended.called or delivery.message.type == MARK:
             delivery.ack()
             if delivery.message.message_id == self._mark:
-                self._end(True)
+                self.end(True)
             return
         self._take(delivery)
-
-    def _end(self, complete: bool) -> None:
-        if not self._ended.called:
-            self._ended.callback(complete)
 
 
 def _notification(delivery: Delivery) -> Notification | None:
