@@ -39,8 +39,13 @@ _HOURS = """
     select charger_id, sum(sessions_started), sum(sessions_ended), sum(energy_wh) from hourly_use group by charger_id
 """
 _STATUSES = "select charger_id, status from connectors where connector_id = 1"
-_IN_ORDER = frozenset({"charger.connected", "charger.disconnected", "charger.status.changed"})
-"""Notifications that each replace the one before: their times never go back."""
+_CONNECTED = "select id, connected from chargers"
+_WORDS = {
+    "charger.connected": "connection",
+    "charger.disconnected": "connection",
+    "charger.status.changed": "status",
+}
+"""Notifications that each replace the one before."""
 _TOLD = ("charging.started", "charging.stopped")
 
 
@@ -71,8 +76,6 @@ class Expected:
     """Sessions without a start, by deviceId."""
     browser_reset: bool = False
     """Whether the browser was told that events are missing."""
-    ordered_times: bool = True
-    """Whether the times of notifications never go back: not when somebody sets a clock."""
     readings: Counter[tuple[str, float]] = field(default_factory=Counter)
     """(deviceId, Wh) of readings that belong to no session."""
 
@@ -106,6 +109,7 @@ class Audit:
         self._hours()
         self._statuses()
         self._told(found)
+        self._believed()
         return self.findings
 
     def _mine(self, statement: str) -> list[tuple[Any, ...]]:
@@ -220,14 +224,20 @@ class Audit:
             for earlier, later in itertools.pairwise(events):
                 if later < earlier:
                     self.findings.disordered.append(f"{device}: the browser was told {later} after {earlier}")
-        newest: dict[str, str] = {}
-        for one in self._notifications:
-            device, moment = one["deviceId"], one["timestamp"]
-            if self._expected.ordered_times and one["type"] in _IN_ORDER and device in self._devices.values():
-                if moment < newest.get(device, ""):
-                    said = f"{one['type']} of {moment} after one of {newest[device]}"
-                    self.findings.disordered.append(f"{device}: the browser was told {said}")
-                newest[device] = max(moment, newest.get(device, ""))
+
+    def _believed(self) -> None:
+        """What a browser takes a charger for in the end is what it is: the last word it was told was the last."""
+        if self._expected.browser_reset:
+            return
+        last = {(one["deviceId"], _WORDS[one["type"]]): one for one in self._notifications if one["type"] in _WORDS}
+        for device, connected in self._mine(_CONNECTED):
+            told = last.get((device, "connection"))
+            if told is not None and (told["type"] == "charger.connected") != bool(connected):
+                self.findings.disordered.append(f"{device}: the browser was told {told['type']} last")
+        for device, status in self._mine(_STATUSES):
+            told = last.get((device, "status"))
+            if told is not None and told["data"].get("connectorId") == 1 and told["data"].get("status") != status:
+                self.findings.disordered.append(f"{device}: the browser was told {told['data']} last, it is {status}")
 
     def _compare(self, what: str, expected: Mapping[Any, Any], have: Counter[Any]) -> None:
         wanted = expected if isinstance(expected, Counter) else Counter(dict.fromkeys(expected, 1))

@@ -67,7 +67,7 @@ async def broker_memory_alarm(field: Field) -> None:
 @fault("broker-disk-alarm", touches="broker")
 async def broker_disk_alarm(field: Field) -> None:
     """RabbitMQ's disk alarm for 30 s: the same."""
-    await _alarm(field, ("set_disk_free_limit", "100TB"), ("set_disk_free_limit", "50MB"))
+    await _alarm(field, ("set_disk_free_limit", "100000GB"), ("set_disk_free_limit", "50MB"))
 
 
 async def _alarm(field: Field, on: tuple[str, ...], off: tuple[str, ...]) -> None:

@@ -51,8 +51,6 @@ async def half_open(field: Field) -> None:
 async def same_charger_twice(field: Field) -> None:
     """Two devices with one identity, one at each gateway, both reconnecting for ever: the newest wins, always."""
     twin, ends = Script(field, "twin"), Counter[int]()
-    # Both are there at the same moment, and their messages meet in the broker.
-    field.expected.ordered_times = False
     end = time.monotonic() + field.seconds(30, 5)
 
     async def insist(port: int) -> int:

@@ -94,7 +94,6 @@ async def clock_set_forward(field: Field) -> None:
 
 
 async def _clock_set(field: Field, offset: str) -> None:
-    field.expected.ordered_times = False
     await field.do(field.site.set_clock, offset)
     try:
         await field.all_answered()

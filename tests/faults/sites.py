@@ -204,6 +204,8 @@ class Valved(ScaledOut):
             await valve.open()
 
     def settings(self, name: str) -> dict[str, str]:
+        if name not in self.valves:  # a process that a fault adds by itself
+            return super().settings(name)
         address = f"127.0.0.1:{self.rabbitmq.ports['amqp']}"
         url = self.broker_url.replace(address, f"127.0.0.1:{self.valves[name].port}")
         return {**super().settings(name), "CSMS_BROKER_URL": url}
