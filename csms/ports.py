@@ -206,6 +206,10 @@ class DatabaseUnavailable(DatabaseError):  # noqa: N818 - it names the state
     """Not reachable, or too busy: the same work may succeed later."""
 
 
+class LastingConflict(DatabaseUnavailable):
+    """It met another transaction at every try, or what it wants to write can never stand beside what is there."""
+
+
 class Fenced(DatabaseError):  # noqa: N818 - it names what happened
     """Another worker has taken the shard since: this one's work was rolled back and must be thrown away."""
 

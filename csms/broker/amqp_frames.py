@@ -50,6 +50,9 @@ def publish_frames(
         )
     )
     header = _header(message)
+    if len(header) + _FRAME_OVERHEAD > frame_max:
+        # The broker would close the connection for it, and get it again from the next one.
+        raise ValueError(f"headers of {len(header)} bytes do not fit in a frame")
     pieces = [
         _frame_start(_METHOD, channel, len(method)),
         method,

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from csms.broker.address import Address, endpoint
 from csms.broker.amqp_arrivals import Arrivals, Taker
 from csms.broker.amqp_frames import publish_frames
+from csms.broker.amqp_pika_properties import install as install_properties
 from csms.broker.wire import (
     Argument,
     Channel,
@@ -43,6 +44,7 @@ CONNECT_TIMEOUT_S = 10.0
 
 # What pika would say of a lost connection, csms says itself, once and with the reason.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
+install_properties()
 
 
 async def _connect(address: Address, listener: ConnectionListener, reactor: Any) -> Connection:

@@ -10,6 +10,9 @@ import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+MAX_DEPTH = 16
+"""What is nested more deeply in a table is not looked at: whoever publishes decides, and Python's stack is finite."""
+
 _FIXED = {
     b"t": "?",
     b"b": "b",
@@ -38,7 +41,7 @@ def encode_table(table: Mapping[str, object]) -> bytes:
 def decode_table(contents: bytes) -> dict[str, object]:
     """The table in ``contents`` (without its length). Raises ValueError when it is none."""
     try:
-        return _decode_pairs(contents)
+        return _decode_pairs(contents, 0)
     except (struct.error, IndexError, KeyError) as error:
         raise ValueError(f"not a table: {error}") from error
 
@@ -63,18 +66,18 @@ def _encode_value(value: object) -> bytes:
     raise ValueError(f"a header cannot be a {type(value).__name__}")
 
 
-def _decode_pairs(contents: bytes) -> dict[str, object]:
+def _decode_pairs(contents: bytes, depth: int) -> dict[str, object]:
     table: dict[str, object] = {}
     at = 0
     while at < len(contents):
         end = at + 1 + contents[at]
         name = contents[at + 1 : end].decode(errors="replace")
-        table[name], at = _decode_value(contents, end)
+        table[name], at = _decode_value(contents, end, depth)
     return table
 
 
-def _decode_value(contents: bytes, at: int) -> tuple[object, int]:
-    """The value whose type letter stands at ``at``, and where it ends."""
+def _decode_value(contents: bytes, at: int, depth: int) -> tuple[object, int]:
+    """The value whose type letter stands at ``at``, and where it ends; None for what is nested too deeply."""
     kind = contents[at : at + 1]
     at += 1
     fixed = _FIXED.get(kind)
@@ -98,13 +101,15 @@ def _decode_value(contents: bytes, at: int) -> tuple[object, int]:
         raise ValueError("a table ends too early")
     if kind == b"S":
         return raw.decode(errors="replace"), at + length
+    if kind == b"x":
+        return raw, at + length
+    if depth == MAX_DEPTH:
+        return None, at + length
     if kind == b"F":
-        return _decode_pairs(raw), at + length
-    if kind == b"A":
-        items: list[object] = []
-        inner = 0
-        while inner < length:
-            item, inner = _decode_value(raw, inner)
-            items.append(item)
-        return items, at + length
-    return raw, at + length
+        return _decode_pairs(raw, depth + 1), at + length
+    items: list[object] = []
+    inner = 0
+    while inner < length:
+        item, inner = _decode_value(raw, inner, depth + 1)
+        items.append(item)
+    return items, at + length

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -133,11 +133,11 @@ Connect = Callable[[Address, ConnectionListener], Deferred[Connection]]
 """Opens a connection: fires after AMQP's handshake, fails with :class:`ConnectionFailed`. Cancelling aborts."""
 
 
-def plain_headers(headers: Mapping[str, object] | None) -> dict[str, str | int]:
-    """The headers with plain values; the broker adds others (x-death is a list of tables)."""
+def plain_headers(headers: Mapping[Any, object] | None) -> dict[str, str | int]:
+    """The headers with plain values; the broker adds others (x-death is a list of tables), strangers any."""
     if not headers:
         return {}
-    return {name: value for name, value in headers.items() if isinstance(value, (str, int))}
+    return {name: value for name, value in headers.items() if isinstance(value, (str, int)) and isinstance(name, str)}
 
 
 def text(value: object) -> str:

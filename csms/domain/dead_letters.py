@@ -26,6 +26,8 @@ ROUTING_KEY_HEADER = "x-csms-routing-key"
 DIED_AT_HEADER = "x-csms-died-at"
 
 MAX_REASON_CHARACTERS = 1000
+MAX_KEPT_HEADER_BYTES = 32 * 1024
+_MAX_NAME_BYTES = 255
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _EVENT_QUEUES = frozenset({CHARGING_EVENTS, NOTIFICATIONS, ANALYTICS})
 _OF_A_DEATH = (
@@ -99,6 +101,18 @@ def death_of(headers: Mapping[str, object]) -> Death:
 def living_headers(headers: Mapping[str, str | int]) -> dict[str, str | int]:
     """The headers that the message had before it died."""
     return {name: value for name, value in headers.items() if not name.startswith(_OF_A_DEATH)}
+
+
+def kept_headers(headers: Mapping[str, str | int]) -> dict[str, str | int]:
+    """As many of the living headers as a dead letter can hold beside those of its death: AMQP gives them one frame."""
+    kept: dict[str, str | int] = {}
+    left = MAX_KEPT_HEADER_BYTES
+    for name, value in living_headers(headers).items():
+        length = len(name.encode()) + len(value.encode() if isinstance(value, str) else b"12345678")
+        if length <= left and len(name.encode()) <= _MAX_NAME_BYTES:
+            kept[name] = value
+            left -= length
+    return kept
 
 
 def replay_address(death: Death) -> tuple[str, str]:

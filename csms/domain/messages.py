@@ -6,14 +6,23 @@ ISO 8601 in UTC. Decoding raises :class:`BadMessage` for anything that is not su
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from csms.ocpp.quirks import Deviation
 
 FORMAT_VERSION = 1
+
+Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
+Word: TypeAlias = Annotated[str, Meta(max_length=255)]
+RowId: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
+_ESCAPE = b"\\u0000"
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 CONNECTION_OPENED = "ConnectionOpened"
 CONNECTION_CLOSED = "ConnectionClosed"
@@ -38,17 +47,17 @@ class ChargerMessage(msgspec.Struct, rename="camel", frozen=True, kw_only=True, 
     tolerated and put right in the payload.
     """
 
-    device_id: str
-    charger_id: int
-    message_type: str
+    device_id: Key
+    charger_id: RowId
+    message_type: Key
     payload: dict[str, Any]
-    timestamp: datetime
+    timestamp: Moment
     raw_data: str
-    message_id: str
-    unique_id: str = ""
-    connection_id: str
-    ocpp_version: str
-    gateway: str
+    message_id: Key
+    unique_id: Word = ""
+    connection_id: Word
+    ocpp_version: Word
+    gateway: Word
     fault: str = ""
     cleaned: bool = False
     deviations: tuple[Deviation, ...] = ()
@@ -96,11 +105,11 @@ class Notification(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     ones. ``event_id`` is unique and time-ordered: consumers that see it twice drop the second.
     """
 
-    type: str
-    charger_id: int
-    device_id: str
-    timestamp: datetime
-    event_id: str
+    type: Key
+    charger_id: RowId
+    device_id: Key
+    timestamp: Moment
+    event_id: Key
     data: dict[str, Any]
 
 
@@ -147,6 +156,8 @@ def encode(message: ChargerMessage | Reply | Takeover | CommandOrder) -> bytes:
 
 def decode(kind: type[T], body: bytes) -> T:
     """The message of ``kind`` in ``body``; raises :class:`BadMessage`."""
+    if kind is ChargerMessage:
+        _refuse_nul(body)
     try:
         message: T = _decoders[kind].decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -168,6 +179,7 @@ def encode_notification(notification: Notification) -> bytes:
 
 def decode_notification(body: bytes) -> Notification:
     """The notification in ``body``; raises :class:`BadMessage`."""
+    _refuse_nul(body)
     try:
         data = _plain_decoder.decode(body)
         type_, charger_id, device_id, moment, event_id = [data.pop(name) for name in _NOTIFICATION_FIELDS]
@@ -179,6 +191,16 @@ def decode_notification(body: bytes) -> Notification:
     # By hand, because each one is read by several consumers, and a general conversion takes three times as long.
     if not (type(type_) is type(device_id) is type(event_id) is str and type(charger_id) is int and timestamp.tzinfo):
         raise BadMessage("not a notification: a common field is of another type, or the timestamp has no zone")
+    if not (
+        0 < len(type_) <= 255 and 0 < len(device_id) <= 255 and 0 < len(event_id) <= 255 and 0 <= charger_id < 2**63
+    ):
+        raise BadMessage("not a notification: a common field is empty, too long or too large")
     return Notification(
         type=type_, charger_id=charger_id, device_id=device_id, timestamp=timestamp, event_id=event_id, data=data
     )
+
+
+def _refuse_nul(body: bytes) -> None:
+    """Gateways let no NUL through; PostgreSQL takes none, and to SQLite it is the end of a text."""
+    if _ESCAPE in body and _NUL.search(body):
+        raise BadMessage("a text in it has a NUL")

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from csms import metrics
 from csms.domain.retention import Retention
-from csms.ports import DatabaseUnavailable
+from csms.ports import DatabaseUnavailable, LastingConflict
 from csms.storage import maintenance, schema
 from csms.storage.backup import skip_ids
 from csms.storage.bulk import bulk_for
@@ -192,7 +192,8 @@ class SqlDatabase:
                 if trouble is Trouble.FAULT:
                     raise
                 if not again:
-                    raise DatabaseUnavailable(f"{name}: {_first_line(error)}") from error
+                    kind = LastingConflict if trouble is Trouble.CONFLICT else DatabaseUnavailable
+                    raise kind(f"{name}: {_first_line(error)}") from error
                 metrics.TRANSACTION_RETRIES.labels(name).inc()
                 _log.info("{name} is tried again: {error}", name=name, error=_first_line(error))
                 if trouble is Trouble.CONFLICT:

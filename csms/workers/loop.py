@@ -5,6 +5,7 @@ A batch is what is there, up to ``batch_size``; nothing waits for more to come. 
 - the database is away: the same batch again after a growing pause, deliveries stay unacked;
 - anything else: the batch is halved, in order, until the message that fails alone is found; that one is tried
   ``attempts`` times and dead-lettered, all others commit;
+- it conflicts with others, or with what is stored, at every try: the same, but the one alone has ``CONFLICT_TRIES``;
 - fenced (somebody else has taken over): the batch is thrown away unacked and the queue is consumed anew.
 
 Loops of one process take turns: while all are taken, messages pile up to a larger batch, which costs less for each of
@@ -29,11 +30,14 @@ from twisted.python.failure import Failure
 
 from csms import metrics
 from csms.coroutines import spawn
-from csms.ports import Broker, Delivery, Fenced, Message
+from csms.ports import Broker, Delivery, Fenced, LastingConflict, Message
 from csms.walltime import wall_s
 from csms.workers.outcomes import DeadLetter, Outcome, Retry, Settlement, verdict
 from csms.workers.pauses import Backoff, Stop
 from csms.workers.subscription import Subscription
+
+CONFLICT_TRIES = 10
+"""With the pauses between them half a minute: nothing else writes the same for that long."""
 
 _log = Logger(namespace="csms.workers")
 
@@ -257,7 +261,7 @@ class Loop(Generic[T]):
         None tries for ever. Raises ``_Abandoned`` when the worker stops or the broker was lost meanwhile.
         """
         backoff = Backoff(first_s=0.1, longest_s=self._settings.retry_max_s)
-        failures = 0
+        failures = conflicts = 0
         while True:
             try:
                 result = await call()
@@ -267,10 +271,12 @@ class Loop(Generic[T]):
                 judged = verdict(error)
                 away = isinstance(judged, Retry)
                 metrics.BATCH_RETRIES.labels(self.queue, "unavailable" if away else "failed").inc()
-                if not away:
+                if isinstance(error, LastingConflict):
+                    conflicts += 1
+                elif not away:
                     failures += 1
-                    if failures == tries:
-                        raise _Failed(judged.reason, error) from error
+                if tries is not None and (failures == tries or conflicts == (1 if tries == 1 else CONFLICT_TRIES)):
+                    raise _Failed(judged.reason, error) from error
                 if away or tries is None:
                     self._troubled(judged.reason)
             else:

@@ -149,7 +149,13 @@ class Target:
 
     async def _drain(self, charger_id: int, lane: deque[Job]) -> None:
         while lane and not self._stop.is_set:
-            await self._bring(lane[0])
+            job = lane[0]
+            try:
+                await self._bring(job)
+            except Exception as error:
+                # A fault of csms: it must not hold up what else its charger has to tell.
+                _log.failure("event {event_id} for {target} failed", event_id=job.event_id, target=self.name)
+                await self._give_up(job, f"{self.name}: {error!r}")
             lane.popleft()
         del self._lanes[charger_id]
 

@@ -6,6 +6,7 @@ would change the order. ``DeadLetter``: it can never be handled; a copy with the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,13 +17,14 @@ from twisted.logger import Logger
 from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
-from csms.domain.dead_letters import death_headers, living_headers
+from csms.domain.dead_letters import death_headers, kept_headers
 from csms.domain.messages import BadMessage
 from csms.logs import TRAIL
 from csms.ports import Broker, BrokerError, DatabaseUnavailable, Delivery
 from csms.walltime import utc
 from csms.workers.pauses import Backoff, Stop
 
+_MAX_ID_BYTES = 255
 _log = Logger(namespace="csms.workers")
 
 
@@ -60,6 +62,12 @@ def verdict(error: Exception) -> Retry | DeadLetter:
     if isinstance(error, BadMessage):
         return DeadLetter(str(error))
     return DeadLetter(f"{type(error).__name__}: {error}")
+
+
+def _short(message_id: str) -> str:
+    """The id, or what stands for it when AMQP has no room for it: 255 bytes."""
+    encoded = message_id.encode()
+    return message_id if len(encoded) <= _MAX_ID_BYTES else hashlib.sha256(encoded).hexdigest()
 
 
 class Settlement:
@@ -122,8 +130,8 @@ class Settlement:
         )
         copy = replace(
             original,
-            message_id=outcome.message_id or original.message_id,
-            headers={**living_headers(original.headers), **outcome.headers, **death},
+            message_id=_short(outcome.message_id or original.message_id),
+            headers={**kept_headers(original.headers), **outcome.headers, **death},
             expiration_s=None,
             persistent=True,
         )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from csms.broker import amqp as amqp_module
 from csms.broker import publisher as publisher_module
@@ -29,8 +30,12 @@ from csms.domain.topology import (
     notification_key,
 )
 from csms.ports import Broker, BrokerError, BrokerState, Message, PublishTimeout
+from csms.workers.outcomes import DeadLetter, Settlement
+from csms.workers.pauses import Stop
 from tests.broker.contract_broker import KEY, QUEUE, SHARDS, BrokerContract
 from tests.broker.inbox import Inbox, confirmed, eventually, first_arrivals, message, outcomes
+from tests.broker.raw_publisher import Raw, hostile_properties
+from tests.broker.raw_publisher import publish as publish_raw
 from tests.broker.weak_link import WeakLink, self_signed
 from tests.servers import drop_vhost, rabbitmq_url
 
@@ -172,6 +177,27 @@ class AmqpContract(BrokerContract):
         await broker.publish(EVENTS_EXCHANGE, notification_key("error.occurred"), message("e1"))
         await streamed.has(2)
         self.assertEqual(streamed.ids, ["e0", "e1"])
+
+    async def test_properties_that_no_library_would_make_cost_no_connection_and_can_be_buried(self) -> None:
+        broker = await self.started()
+        assert isinstance(broker, AmqpBroker)
+        states: list[BrokerState] = []
+        broker.on_state(states.append)
+        inbox = Inbox()
+        await broker.consume(QUEUE, inbox, prefetch=100)
+        raw = [Raw(name, name.encode(), flags, values) for name, flags, values in hostile_properties()]
+        await deferToThread(publish_raw, self.url, QUEUE, raw)
+        await inbox.has(len(raw))
+        self.assertEqual([delivery.message.body.decode() for delivery in inbox.deliveries], [one.name for one in raw])
+        settlement = Settlement(broker, QUEUE, reactor, Stop(reactor))
+        for delivery in inbox.deliveries:
+            self.assertTrue(await settlement.bury(delivery, DeadLetter("as a test")))
+        letters = await AmqpDeadLetters(broker).browse(100)
+        self.assertEqual([letter.message.body.decode() for letter in letters], [one.name for one in raw])
+        self.assertEqual({letter.reason for letter in letters}, {"as a test"})
+        await confirmed(self.publish(broker, ["m0"]))
+        await inbox.has(len(raw) + 1)
+        self.assertEqual(states, [])
 
     async def confirmed_elsewhere(self, broker: AmqpBroker) -> None:
         """Wait until the broker has handled the acks so far: its channel would not answer before."""

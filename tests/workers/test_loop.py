@@ -14,8 +14,8 @@ from csms.coroutines import spawn
 from csms.domain.dead_letters import death_of
 from csms.domain.messages import BadMessage
 from csms.domain.topology import DEAD_LETTER_EXCHANGE
-from csms.ports import BrokerError, DatabaseUnavailable, Delivery, Fenced, Message, Unroutable
-from csms.workers.loop import Loop, LoopSettings
+from csms.ports import BrokerError, DatabaseUnavailable, Delivery, Fenced, LastingConflict, Message, Unroutable
+from csms.workers.loop import CONFLICT_TRIES, Loop, LoopSettings
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from tests.workers.scripted import ScriptedBroker, ScriptedConsumer, ScriptedDelivery
 
@@ -30,6 +30,7 @@ class Ledger:
         self.tried: list[list[str]] = []
         self.committed: list[str] = []
         self.errors: list[Exception] = []
+        self.conflict = ""
         self.hold: Deferred[None] | None = None
 
     def decode(self, message: Message) -> str:
@@ -46,6 +47,8 @@ class Ledger:
             await self.hold
         if self.errors:
             raise self.errors.pop(0)
+        if self.conflict in batch:
+            raise LastingConflict("there is one already")
         if any("poison" in word for word in batch):
             raise ZeroDivisionError("no")
         self.committed += batch
@@ -180,6 +183,22 @@ class PoisonTests(LoopTestCase):
         self.run_for(3.0)
         self.assertEqual(self.work.tried, [["poison"]] * 3)
         self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_what_conflicts_with_what_is_stored_for_good_goes_alone_to_the_dead_letters(self) -> None:
+        self.work.conflict = "twin"
+        deliveries = self.deliver("a", "twin", "b")
+        self.run_for(120.0)
+        self.assertEqual(self.work.committed, ["a", "b"])
+        self.assertEqual(self.work.tried.count(["twin"]), CONFLICT_TRIES)
+        self.assertEqual([letter.message.body for letter in self.broker.published], [b"twin"])
+        self.assertEqual(self.outcomes(deliveries), ["ack"] * 3)
+        self.flushLoggedErrors(LastingConflict)
+
+    def test_a_conflict_that_ends_in_time_costs_nothing(self) -> None:
+        self.work.errors = [LastingConflict("others") for _ in range(CONFLICT_TRIES - 1)]
+        self.deliver("a")
+        self.run_for(120.0)
+        self.assertEqual((self.work.committed, self.broker.published), (["a"], []))
 
     def test_many_poisons_leave_all_others_whole(self) -> None:
         words = [f"poison{n}" if n % 3 == 0 else f"m{n}" for n in range(20)]
