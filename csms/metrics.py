@@ -75,6 +75,16 @@ BROWSERS = Gauge("csms_browsers", "Browser WebSockets open in this process.", re
 BROWSERS_LAGGED = Counter(
     "csms_browsers_lagged", "Times a browser read too slowly and was resumed later.", registry=REGISTRY
 )
+BROWSER_BAD_FRAMES = Counter("csms_browser_bad_frames", "Frames of browsers that were no request.", registry=REGISTRY)
+EVENTS_UNREADABLE = Counter(
+    "csms_events_unreadable", "Messages on the way to browsers that were no notification.", registry=REGISTRY
+)
+HTTP_CUT = Counter(
+    "csms_http_connections_cut",
+    "HTTP connections ended by us, by reason: slow (no whole request in time), displaced, too_many, too_long.",
+    ["reason"],
+    registry=REGISTRY,
+)
 
 # --- broker ---------------------------------------------------------------------------------------------------------
 

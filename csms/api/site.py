@@ -116,8 +116,13 @@ class Gate(Resource):
         if gone:
             return
         if answer is None:
-            self._pass_on(request)
-        else:
+            try:
+                self._pass_on(request)
+            except Exception:
+                # Whoever asks would wait for ever.
+                _log.failure("a request could not be routed")
+                answer = problem_body(request, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT))
+        if answer is not None:
             request.write(answer)
             request.finish()
 
@@ -127,7 +132,7 @@ class Gate(Resource):
         if not public:
             await self._identify(request)
         if not _is_readable(request):
-            raise Problem(HTTPStatus.BAD_REQUEST, "the URL or the Host header is not UTF-8")
+            raise Problem(HTTPStatus.BAD_REQUEST, "the URL is not UTF-8, or the Host header is no host's name")
         by_token = request.principal is not None and request.principal.kind is PrincipalKind.TOKEN
         if request.path == EVENTS_PATH:
             self._check_upgrade(request, without_origin=by_token)
@@ -208,8 +213,9 @@ def _refusal(request: HttpRequest, refused: Refused) -> bytes:
 
 def _is_readable(request: HttpRequest) -> bool:
     try:
-        b"/".join([request.getRequestHostname(), *(request.postpath or ())]).decode()
-    except UnicodeDecodeError:
+        b"/".join(request.postpath or ()).decode()
+        request.getRequestHostname().decode().encode("idna")  # the router does
+    except UnicodeError:
         return False
     return True
 

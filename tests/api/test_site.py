@@ -6,11 +6,12 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
-from csms.api import pages
+from csms.api import pages, requests
 from csms.api.requests import MAX_BODY_BYTES
 from csms.api.service import HealthService
 from csms.config.settings import HttpSettings
@@ -42,6 +43,45 @@ async def raw(port: int, data: bytes) -> bytes:
     client = RawClient(data)
     await connectProtocol(HostnameEndpoint(reactor, "127.0.0.1", port), client)
     return await client.answer
+
+
+class Crowd(SiteTestCase):
+    async def connected(self) -> RawClient:
+        client = RawClient(b"GET /health HTTP/1.1\r\nX: ")
+        await connectProtocol(HostnameEndpoint(reactor, "127.0.0.1", self.service.port), client)
+        return client
+
+    async def test_a_request_that_is_not_whole_in_time_is_cut_however_it_drips(self) -> None:
+        self.patch(requests, "REQUEST_TIMEOUT_S", 0.3)
+        client = await self.connected()
+        while not client.answer.called:
+            assert client.transport is not None
+            client.transport.write(b"x")
+            await deferLater(reactor, 0.02)
+        self.assertEqual(await client.answer, b"")
+
+    async def test_the_next_request_on_a_connection_has_its_own_time(self) -> None:
+        self.patch(requests, "REQUEST_TIMEOUT_S", 0.3)
+        client = RawClient(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /health HTTP/1.1\r\nX: ")
+        await connectProtocol(HostnameEndpoint(reactor, "127.0.0.1", self.service.port), client)
+        self.assertEqual((await client.answer).count(b"HTTP/1.1 "), 1)
+
+    async def test_sockets_that_say_nothing_keep_out_nobody(self) -> None:
+        self.patch(requests, "MAX_WAITING", 5)
+        idle = [await self.connected() for _ in range(5)]
+        more = await self.connected()
+        self.assertEqual(await idle[0].answer, b"")
+        assert more.transport is not None
+        more.transport.write(b"\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        self.assertIn(b"HTTP/1.1 ", await more.answer)
+        for client in idle[1:]:
+            assert client.transport is not None
+            client.transport.loseConnection()
+            await client.answer
+
+    async def test_a_body_that_is_announced_too_long_is_not_waited_for(self) -> None:
+        head = b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999\r\n\r\n"
+        self.assertIn(b" 413 ", await raw(self.service.port, head))
 
 
 class HeadersTest(SiteTestCase):
