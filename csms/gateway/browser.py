@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from autobahn.twisted.resource import WebSocketResource
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket.protocol import PreparedMessage
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, IReactorTime
@@ -25,12 +25,15 @@ from csms.gateway import browser_frames as frames
 from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
 from csms.gateway.events import EventRing
 from csms.gateway.frames import text_frame
+from csms.gateway.one_buffer import OneBufferProtocol
 from csms.gateway.socket import GOING_AWAY, POLICY_VIOLATION
 
 HOLD_S = 1.0
 """A new browser gets nothing for this long, unless it resumes: what it missed shall come before what is new."""
 MAX_FRAME_BYTES = 256 * 1024
 MAX_BAD_FRAMES = 20
+MAX_RESUMES = 20
+"""On one connection. Each looks through the whole ring, and a browser needs one."""
 MAX_UNREAD_ANSWERS = 32
 PING_INTERVAL_S = 30
 PING_TIMEOUT_S = 20
@@ -144,7 +147,7 @@ class _OneBrowser:
 
 
 @implementer(IPushProducer)
-class BrowserProtocol(WebSocketServerProtocol):
+class BrowserProtocol(OneBufferProtocol):
     """One browser's WebSocket."""
 
     def __init__(self, browsers: Browsers, session: str, expires_at: datetime) -> None:
@@ -154,6 +157,7 @@ class BrowserProtocol(WebSocketServerProtocol):
         self._cursor = BrowserCursor(browsers.ring, browsers.lag_bytes)
         self._paused = False
         self._bad_frames = 0
+        self._resumes = 0
         self._unread_answers = 0
         self._timers: list[IDelayedCall] = []
         self.session = session
@@ -174,6 +178,7 @@ class BrowserProtocol(WebSocketServerProtocol):
         try:
             request = frames.read_frame(payload, isBinary)
         except frames.BadFrame as bad:
+            metrics.BROWSER_BAD_FRAMES.inc()
             self._answer(frames.error(str(bad)))
             self._bad_frames += 1
             if self._bad_frames >= MAX_BAD_FRAMES:
@@ -182,6 +187,10 @@ class BrowserProtocol(WebSocketServerProtocol):
         if isinstance(request, frames.Subscribe):
             self._cursor.filter = request.filter()
             self._answer(frames.SUBSCRIBED)
+            return
+        self._resumes += 1
+        if self._resumes > MAX_RESUMES:
+            self.end(POLICY_VIOLATION, "too many resumes")
             return
         missed = self._cursor.resume(request.id)
         self._answer(frames.RESET if missed is None else frames.resumed(missed))

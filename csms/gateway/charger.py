@@ -17,7 +17,6 @@ from enum import IntFlag
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -33,6 +32,7 @@ from csms.gateway.channel import Channel
 from csms.gateway.clock import Clock
 from csms.gateway.frames import text_frame, whole_text
 from csms.gateway.handshake import device_id_of
+from csms.gateway.one_buffer import OneBufferProtocol
 from csms.gateway.relay import Relay
 from csms.gateway.socket import INTERNAL_ERROR, PROTOCOL_ERROR, Silent
 from csms.gateway.tls import client_certificate, failure_reason
@@ -93,7 +93,7 @@ class Surroundings(Protocol):
 
 
 @implementer(IPushProducer)
-class ChargerProtocol(WebSocketServerProtocol):
+class ChargerProtocol(OneBufferProtocol):
     """One charger's socket. It is the Socket of a :class:`~csms.gateway.relay.Relay`."""
 
     factory: Surroundings
@@ -275,23 +275,11 @@ class ChargerProtocol(WebSocketServerProtocol):
                     return bool(self.data)
         return bool(super().processData())
 
-    # One buffer: a list of fragments would grow by 40 bytes for each byte, and with empty ones without end.
-
-    def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N803
-        super().onMessageBegin(isBinary)
-        self._collected = bytearray()
-
-    def onMessageFrameData(self, payload: bytes) -> None:
-        if not self.failedByMe:
-            self._collected += payload
-
     def onMessageEnd(self) -> None:
-        payload, self._collected = self._collected, bytearray()
         deflate: Any = self._perMessageCompress
         if deflate is not None:
             deflate._decompressor = None  # 40 kB; made anew for each message anyway
-        if self.state == self.STATE_OPEN:
-            self.onMessage(bytes(payload), self.message_is_binary)
+        super().onMessageEnd()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N803
         if self.relay is None:
@@ -308,6 +296,9 @@ class ChargerProtocol(WebSocketServerProtocol):
             self.relay.close(INTERNAL_ERROR, "internal error")
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: N803
+        self._end_relay(code, reason)
+
+    def _end_relay(self, code: int | None, reason: str | None) -> None:
         relay, self.relay = self.relay, None
         if relay is None:
             return
@@ -340,6 +331,9 @@ class ChargerProtocol(WebSocketServerProtocol):
     ) -> None:
         super().sendCloseFrame(code, reasonUtf8, isReply)
         self.factory.begin_close(self)
+        if not isReply:
+            # A violation: Autobahn may not even find the peer's close frame after it, so this is the end.
+            self._end_relay(code, (reasonUtf8 or b"").decode("utf-8", "replace"))
 
     def fail(self) -> None:
         """Cut the connection, whatever its state."""

@@ -44,6 +44,7 @@ class ChargerFactory(WebSocketServerFactory):
             maxFramePayloadSize=settings.max_message_bytes,
             maxMessagePayloadSize=settings.max_message_bytes,
             failByDrop=False,
+            echoCloseCodeReason=True,
             perMessageCompressionAccept=accept_deflate,
             # One sweep does what these timers would: see ``sweep``.
             openHandshakeTimeout=0,

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.identifiers import new_id
@@ -142,7 +143,7 @@ class EventFeed:
     def _take_from_stream(self, delivery: Delivery) -> None:
         notification = _notification(delivery)
         if notification is not None:
-            self._ring.append(notification)
+            self._append(notification)
         delivery.ack()
 
     def _delivered(self, delivery: Delivery) -> None:
@@ -151,8 +152,16 @@ class EventFeed:
             self._held.append(delivery)
             return
         if notification is not None:
-            self._ring.append(notification)
+            self._append(notification)
         delivery.ack()
+
+    def _append(self, notification: Notification) -> None:
+        """Tell the browsers. What cannot be told must not stay unacked, or the queue would stand still in the end."""
+        try:
+            self._ring.append(notification)
+        except Exception:
+            metrics.EVENTS_UNREADABLE.inc()
+            _log.failure("event {event_id} reaches no browser", event_id=notification.event_id)
 
 
 class StreamReading:
@@ -216,5 +225,6 @@ def _notification(delivery: Delivery) -> Notification | None:
     try:
         return decode_notification(delivery.message.body)
     except BadMessage as error:
+        metrics.EVENTS_UNREADABLE.inc()
         _log.warn("an event that cannot be read: {reason}", reason=str(error), message_id=delivery.message.message_id)
         return None
