@@ -80,6 +80,15 @@ soak: $(VENV)/.test ## csms under steady load for MINUTES (30), restarting a pro
 	@tools/install_servers
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --chargers $(CHARGERS) --restarts $(RESTARTS)
 
+# How long each target of `make fuzz` is fuzzed, and how many examples its properties get.
+SECONDS_EACH ?= 60
+
+.PHONY: fuzz
+fuzz: $(VENV)/.fuzz ## bad input for whatever reads it; SECONDS_EACH=60 for each target
+	CSMS_HYPOTHESIS=many $(BIN)/python -m pytest -q tests/ocpp tests/fuzz tests/domain/test_hostile_payloads.py
+	@for target in $$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)'); do \
+	echo "--- $$target"; $(BIN)/python -m tests.fuzz $$target $(SECONDS_EACH) 2>&1 | tail -25; done
+
 .PHONY: clean
 clean: ## remove what was built; var/ with its database stays
 	rm -rf $(VENV) console/node_modules csms/console_dist docs/_build build dist *.egg-info
@@ -95,6 +104,10 @@ $(VENV)/.csms: $(VENV)/bin/python setup.cfg pyproject.toml
 
 $(VENV)/.test: $(VENV)/.csms
 	$(PIP) --editable .[test]
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.test
+	$(PIP) --editable .[test,fuzz]
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.csms

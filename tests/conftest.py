@@ -7,10 +7,11 @@ import os
 import hypothesis
 import pytest
 
+from tests.examples import examples
 from tests.servers import shared
 
 # A busy machine is no bug: what is too slow shows in benchmarks, not in properties.
-hypothesis.settings.register_profile("csms", deadline=None)
+hypothesis.settings.register_profile("csms", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("csms")
 
 

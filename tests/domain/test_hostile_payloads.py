@@ -19,6 +19,7 @@ from csms.ocpp.errors import ErrorCode
 from csms.ocpp.schemas import check_response
 from csms.ocpp.versions import Version
 from tests.domain.station import FIRST_CONNECTION, NOON, Station, card, register_2
+from tests.examples import examples
 
 WORDS = st.sampled_from(
     [
@@ -140,7 +141,11 @@ def conversations(draw: st.DrawFn) -> tuple[Version, list[tuple[str, dict[str, A
 
 
 class HostileChargers(unittest.TestCase):
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @settings(
+        max_examples=examples(300),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
     @given(conversations(), st.booleans())
     def test_no_conversation_breaks_a_handler_or_leaves_something_that_cannot_be_stored(
         self, conversation: tuple[Version, list[tuple[str, dict[str, Any]]]], accepting: bool

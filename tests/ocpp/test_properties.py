@@ -21,8 +21,9 @@ from csms.ocpp.json import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER, JsonError, decod
 from csms.ocpp.json import encode as encode_json
 from csms.ocpp.registration import Registration
 from csms.ocpp.versions import Version
+from tests.examples import examples
 
-quick = settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(150), deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 """One to four seconds a property; no judgement on speed, which is the machine's."""
 
 versions = st.sampled_from(Version)
@@ -249,7 +250,7 @@ steps = st.one_of(
 
 
 class ConnectionProperties(unittest.TestCase):
-    @settings(quick, max_examples=300)
+    @settings(quick, max_examples=examples(300))
     @given(versions, st.lists(steps, max_size=40))
     def test_every_call_gets_exactly_one_answer_in_order(
         self, version: Version, script: list[tuple[str, tuple[Any, ...]]]
