@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench import estimate
 from bench.stand.report import FIGURES, Bench, text_of
 
 NAMES = ("mixed", "gateway", "worker", "latency", "idle", "browsers", "scale", "embedded", "big_tables")
@@ -30,12 +31,13 @@ def page(figures: dict[str, Any]) -> str:
         if name in figures:
             bench: Bench = importlib.import_module(f"bench.{name}").BENCH
             lines += _section(bench, figures[name])
-    return "\n".join(lines)
+    return "\n".join([*lines, *estimate.sections(figures)])
 
 
 def _section(bench: Bench, run: dict[str, Any]) -> list[str]:
     servers = ", ".join(f"{name} {version}" for name, version in run["servers"].items() if version)
     libraries = ", ".join(f"{name} {version}" for name, version in run["libraries"].items())
+    machine = f"{run['machine']}, load average before: {run['busy']}"
     return [
         bench.title,
         "-" * len(bench.title),
@@ -47,7 +49,7 @@ def _section(bench: Bench, run: dict[str, Any]) -> list[str]:
         f"    $ {run['command']}",
         *(f"    {line}".rstrip() for line in text_of(bench.table(run["rows"])).splitlines()),
         "",
-        f"{run['at']}, commit {run['commit']}; {run['machine']}; Python {run['python']}, {servers}; {libraries}.",
+        f"{run['at']}, commit {run['commit']}; {machine}; Python {run['python']}, {servers}; {libraries}.",
         "",
     ]
 

@@ -141,8 +141,9 @@ def table(rows: Sequence[Row]) -> Table:
         line = [row["target"], f"{row['backlog']:,}", f"{row['per_s']:,.0f}", f"{row['cpu_us_per_message_all']:,.0f}"]
         line += [f"{cpu[name]:,.0f}" for name in ("worker", "rabbitmq", "postgresql")]
         lines.append([*line, f"{row.get('messages_per_batch', 1):,.0f}", f"{statements:.1f}" if statements else "1"])
-    if len(rows) == 2:
-        lines.append(["ratio", "", f"{rows[1]['per_s'] / rows[0]['per_s']:.2f} x", *[""] * 6])
+        beside = next((other for other in rows if other["target"] == "baseline"), row)
+        if beside is not row:
+            lines.append(["ratio", "", f"{row['per_s'] / beside['per_s']:.2f} x", *[""] * 6])
     return lines
 
 

@@ -97,7 +97,12 @@ def main() -> None:
     while not select.select([sys.stdin], [], [], 0)[0]:
         since = time.perf_counter()
         charger.say(since)
-        took = _spread(epoll, browsers, since)
+        try:
+            took = _spread(epoll, browsers, since)
+        except TimeoutError as error:
+            swarm.finish(0.1)
+            state = f"charger alive: {charger.alive}, answered: {tally.total}, errors: {tally.errors}"
+            raise TimeoutError(f"{error}; {state}") from error
         swarm.finish(_PATIENCE_S)
         took_s += took
         last_s.append(took[-1])

@@ -23,6 +23,11 @@ def conditions() -> dict[str, Any]:
     return {"at": time.strftime("%Y-%m-%d", time.gmtime()), "commit": _commit(), "machine": _machine(), **_versions()}
 
 
+def busy() -> float:
+    """The load average of the last minute; before a benchmark it should be next to 0."""
+    return round(os.getloadavg()[0], 1)
+
+
 def _machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())

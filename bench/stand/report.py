@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.stand.machine import conditions
+from bench.stand.machine import busy, conditions
 from bench.stand.servers import Servers
 
 Row = dict[str, Any]
@@ -58,6 +58,7 @@ def new_parser(about: str | None, *, profile: bool = False) -> argparse.Argument
 def main(bench: Bench) -> None:
     """Run as the command line says; the table is printed, the figures go to ``--figures``."""
     arguments = bench.parser.parse_args()
+    busy_before = busy()
     servers = Servers.start() if bench.needs_servers else None
     try:
         rows = bench.run(servers, arguments)
@@ -65,15 +66,20 @@ def main(bench: Bench) -> None:
         if servers is not None:
             servers.close()
     print(text_of(bench.table(rows)))
-    keep(arguments.figures, bench.name, rows)
+    keep(arguments.figures, bench.name, rows, busy_before)
 
 
-def keep(path: Path, name: str, rows: Rows) -> None:
+def keep(path: Path, name: str, rows: Rows, busy_before: float) -> None:
     """Put ``rows`` where the figures of all benchmarks are, in place of older ones, with how they came about."""
     figures = json.loads(path.read_text()) if path.exists() else {}
     words = iter(sys.argv[1:])
     told = [("DIR" if "/" in word else word) for word in words if word != "--figures" or not next(words)]
-    figures[name] = {"command": "python " + shlex.join([f"bench/{name}.py", *told]), **conditions(), "rows": rows}
+    figures[name] = {
+        "command": "python " + shlex.join([f"bench/{name}.py", *told]),
+        **conditions(),
+        "busy": busy_before,
+        "rows": rows,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=1) + "\n")
 
