@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ def new_parser(about: str | None, *, profile: bool = False) -> argparse.Argument
 def main(bench: Bench) -> None:
     """Run as the command line says; the table is printed, the figures go to ``--figures``."""
     arguments = bench.parser.parse_args()
+    # SIGTERM ends a benchmark as Ctrl-C does: with what it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     busy_before = busy()
     servers = Servers.start() if bench.needs_servers else None
     try:
