@@ -76,6 +76,8 @@ class RightsTests(unittest.IsolatedAsyncioTestCase):
             cookie.partition("=")[2],
             secret,
         }
+        # What is on its way to a charger is in the outbox until the broker has it.
+        self.assertTrue(wait_until(lambda: query(site.database_url, "select count(*) from outbox") == [(0,)], 15.0))
         places = dict(self.places(site, cookie, copy))
         places |= {f"command line of {one.name}": cmdline(one.pid) for one in site.services}
         for service in site.services:
