@@ -89,6 +89,9 @@ def main() -> None:
         epoll.register(descriptor, select.EPOLLIN)
     while not all(browser.subscribed for browser in browsers.values()):
         _swallow(epoll, browsers, 0.1)
+    # What is said first may be what was said last the time before, and so no change.
+    charger.say(time.perf_counter())
+    swarm.finish(_PATIENCE_S)
     _swallow(epoll, browsers, _HOLD_S)
     print(json.dumps({"phase": "connected"}), flush=True)
     took_s: list[float] = []

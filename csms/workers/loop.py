@@ -1,6 +1,6 @@
 """The consumer loop: one queue, in batches, in order, each batch in one transaction.
 
-A batch is what is there, up to ``batch_size``; nothing waits for more to come. Failures:
+A batch is what is there, up to ``batch_size``. Nothing waits for more to come, unless ``linger_s`` says so. Failures:
 
 - the database is away: the same batch again after a growing pause, deliveries stay unacked;
 - anything else: the batch is halved, in order, until the message that fails alone is found; that one is tried
@@ -69,6 +69,8 @@ class LoopSettings:
     prefetch: int = 200
     attempts: int = 3
     retry_max_s: float = 5.0
+    linger_s: float = 0.0
+    """How long a batch that is not full waits for more, where nobody waits for its effect."""
 
 
 class _Failed(Exception):  # noqa: N818 - it names what happened
@@ -169,6 +171,8 @@ class Loop(Generic[T]):
                 self._idle = Deferred()
                 await self._idle
                 continue
+            if self._settings.linger_s and len(self._waiting) < self._settings.batch_size:
+                await self._stop.pause(self._settings.linger_s)
             try:
                 await self._serve_in_turn()
             except _Abandoned:

@@ -159,6 +159,44 @@ class BatchTests(LoopTestCase):
         self.assertTrue(stopped.called)
         self.assertEqual((self.work.tried, delivery.outcome, turns.tokens), ([], "requeue", 1))
 
+    def test_a_batch_that_lingers_takes_what_comes_meanwhile(self) -> None:
+        self.lingering()
+        self.deliver("a")
+        self.clock.advance(0)
+        self.deliver("b")
+        self.clock.advance(0.9)
+        self.assertEqual(self.work.tried, [])
+        self.clock.advance(0.2)
+        self.assertEqual(self.work.tried, [["a", "b"]])
+
+    def test_a_full_batch_does_not_linger(self) -> None:
+        self.lingering()
+        self.deliver("a", "b", "c", "d")
+        self.clock.advance(0)
+        self.assertEqual(self.work.tried, [["a", "b", "c"]])
+
+    def test_a_stop_ends_the_lingering_and_gives_back(self) -> None:
+        loop = self.lingering()
+        [delivery] = self.deliver("a")
+        self.clock.advance(0)
+        stopped = spawn(loop.stop(), "stop")
+        self.clock.advance(0)
+        self.assertEqual((stopped.called, self.work.tried, delivery.outcome), (True, [], "requeue"))
+
+    def test_what_lingers_is_dropped_when_the_connection_was_lost(self) -> None:
+        self.lingering()
+        self.deliver("a")
+        self.clock.advance(0)
+        self.deliver("b", generation=2)
+        self.clock.advance(1.0)
+        self.assertEqual(self.work.tried, [["b"]])
+
+    def lingering(self) -> Loop[str]:
+        settings = LoopSettings(batch_size=3, linger_s=1.0)
+        loop = Loop(QUEUE, self.work, broker=self.broker, clock=self.clock, settings=settings)
+        loop.start()
+        return loop
+
     def test_prefetch_is_asked_for(self) -> None:
         self.assertEqual([consumer.prefetch for consumer in self.broker.consumers], [20])
 
