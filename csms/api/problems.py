@@ -46,20 +46,30 @@ class ProblemView(msgspec.Struct, omit_defaults=True, rename={"kind": "type"}):
     pointer: str | None = None
 
 
-def problem_body(request: Request, problem: Problem) -> bytes:
-    """Set the response's status and headers; returns its body."""
-    request.setResponseCode(problem.status, problem.status.phrase.encode())
-    request.setHeader("Content-Type", PROBLEM_JSON)
-    request.setHeader("Cache-Control", "no-store")
-    if problem.allow:
-        request.setHeader("Allow", problem.allow)
-    if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        request.setHeader("Retry-After", str(problem.retry_after_s))
-    body = ProblemView(
+def problem_view(problem: Problem) -> ProblemView:
+    """What stands in the body."""
+    return ProblemView(
         title=problem.status.phrase,
         status=problem.status.value,
         detail=problem.detail,
         parameter=problem.parameter,
         pointer=problem.pointer,
     )
-    return msgspec.json.encode(body)
+
+
+def problem_headers(problem: Problem) -> dict[str, str]:
+    """What stands in the headers."""
+    headers = {"Content-Type": PROBLEM_JSON, "Cache-Control": "no-store"}
+    if problem.allow:
+        headers["Allow"] = problem.allow
+    if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        headers["Retry-After"] = str(problem.retry_after_s)
+    return headers
+
+
+def problem_body(request: Request, problem: Problem) -> bytes:
+    """Set the response's status and headers; returns its body."""
+    request.setResponseCode(problem.status, problem.status.phrase.encode())
+    for name, value in problem_headers(problem).items():
+        request.setHeader(name, value)
+    return msgspec.json.encode(problem_view(problem))

@@ -1,7 +1,8 @@
 """Idempotency-Key: a POST that is sent again with the same key gets the first one's answer and has no second effect.
 
-Kept for a day, in the database, so that another gateway knows it, too. Answers with a secret in them are not kept, and
-of requests with a password not even a hash is: such a repetition is told that it is one.
+Kept for a day, in the database, so that another gateway knows it, too. What raises had no effect, and may be tried
+again with its key; so an operation that has had one answers, be it with a problem. Answers with a secret in them are
+not kept, and of requests with a password not even a hash is: such a repetition is told that it is one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
+
+from twisted.internet.defer import CancelledError
 
 from csms.api.problems import Problem
 from csms.domain.repositories import UnitOfWork
@@ -54,6 +57,9 @@ async def once(
         return _again(earlier, request_hash, secret=secret)
     try:
         sent = await act()
+    except CancelledError:
+        # Whoever asked has gone; what was begun may still take effect, so the key stays taken.
+        raise
     except BaseException:
         await database.transact(lambda uow: uow.kept_answers.forget(key_hash), name="forget request")
         raise

@@ -25,6 +25,7 @@ from csms.domain.messages import COMMAND_RESULT, ChargerMessage, CommandOrder, d
 from csms.domain.model import Charger
 from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.domain.topology import COMMANDS_EXCHANGE
+from csms.ports import DatabaseUnavailable
 from tests.api.site_case import Answer, SiteTestCase
 
 PASSWORD = "0123456789abcdef0123456789abcdef01234567"
@@ -41,9 +42,11 @@ class CommandTests(SiteTestCase):
             charger = Charger(device_id=device_id, ocpp_version=version, connected=bool(version), vendor=f"V{version}")
             await self.database.transact(partial(_add, charger), name="test")
 
-    async def post(self, path: str, body: Any = None, *, raw: bytes | None = None) -> Answer:
+    async def post(self, path: str, body: Any = None, *, raw: bytes | None = None, key: str = "") -> Answer:
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         headers = Headers({"Cookie": [self.cookie], "Origin": [self.url]})
+        if key:
+            headers.addRawHeader("Idempotency-Key", key)
         producer = None
         if content is not None:
             headers.addRawHeader("Content-Type", "application/json")
@@ -202,6 +205,52 @@ class CommandTests(SiteTestCase):
         await self.result(command, "answered", answer=ANSWER)
         self.assertEqual((await self.get(f"/api/v1/commands/{command.command_id}"))["state"], "answered")
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_who_repeats_a_request_sends_no_second_command_whatever_the_first_was_told(self) -> None:
+        for outcome, status in (("answered", 200), ("timed_out", 504), ("unknown", 504), ("invalid", 409)):
+            self.published.clear()
+            sending = spawn(self.post("/api/v1/chargers/CP-1/commands/Reset", RESET, key=outcome), "test")
+            command = await self.newest()
+            await self.result(command, outcome, errorDescription="because")
+            first = await sending
+            assert first is not None
+            again = await self.post("/api/v1/chargers/CP-1/commands/Reset", RESET, key=outcome)
+            self.assertEqual((again.status, again.body), (status, first.body), outcome)
+            for name in ("Content-Type", "Location"):
+                self.assertEqual(again.header(name), first.header(name), outcome)
+            self.assertEqual(len(self.orders()), 1)
+
+    async def test_who_lost_the_connection_while_waiting_repeats_the_request_and_learns_where_to_look(self) -> None:
+        path = "/api/v1/chargers/CP-1/commands/Reset"
+        sending = Deferred.fromCoroutine(self.post(path, RESET, key="k"))
+        command = await self.newest()
+        sending.cancel()
+        await self.assertFailure(sending, ResponseNeverReceived)
+        while (again := await self.post(path, RESET, key="k")).status == 409:
+            await self.database.read(lambda uow: None, name="test")
+        self.assertEqual((again.status, again.json()["id"]), (202, command.command_id))
+        self.assertEqual(again.header("Location"), f"/api/v1/commands/{command.command_id}")
+        self.assertEqual(len(self.orders()), 1)
+
+    async def test_a_database_that_goes_away_once_the_command_is_stored_frees_no_key(self) -> None:
+        path, read = "/api/v1/chargers/CP-1/commands/Reset", self.database.read
+        sending = spawn(self.post(path, RESET, key="k"), "test")
+        command = await self.newest()
+
+        async def away(work: Callable[[UnitOfWork], Any], *, name: str) -> Any:
+            if name == "command":
+                raise DatabaseUnavailable("away")
+            return await read(work, name=name)
+
+        self.patch(self.database, "read", away)
+        await self.result(command, "answered", answer=ANSWER)
+        first = await sending
+        assert first is not None
+        again = await self.post(path, RESET, key="k")
+        for answer in (first, again):
+            self.assertEqual((answer.status, command.command_id in answer.json()["detail"]), (503, True), answer)
+            self.assertTrue(answer.header("Retry-After"))
+        self.assertEqual(len(self.orders()), 1)
 
     async def test_the_order_of_members_is_kept(self) -> None:
         raw = b'{"value":"1","key":"k"}'

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from msgspec import Meta
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
 
 from csms.api import command_requests as requests
+from csms.api.command_waits import Wait
 from csms.api.operations import Call, Operation, Reply
 from csms.api.parameters import Body, Paged, Query, Text
-from csms.api.problems import Problem
+from csms.api.problems import Problem, problem_headers, problem_view
 from csms.api.resources.auditing import note
 from csms.api.resources.reading import not_found, read
 from csms.api.views import Page
@@ -24,10 +28,12 @@ from csms.domain.model import Charger
 from csms.domain.password_commands import sets_password
 from csms.domain.people import Role
 from csms.domain.repositories import OutboxRow, UnitOfWork
+from csms.ports import DatabaseUnavailable
 
 MAX_BATCH = 1000
 _CHUNK = 200
 DAY_S = 86_400.0
+_log = Logger(namespace="csms.api")
 
 Timeout = Annotated[float, Meta(ge=1, le=600, description="seconds that the charger may take to answer")]
 Keep = Annotated[
@@ -112,36 +118,58 @@ async def send_command(call: Call[SendQuery, dict[str, Any]]) -> Reply:
         if rows is None:
             raise not_found()
         services.publish(rows)
-        left_s = query.timeout
-        while query.wait:
-            looked = await wait.worth_a_look(left_s)
-            command = await read(call, "command", lambda uow: uow.commands.get(command_id))
-            left_s = query.timeout - (services.now() - now).total_seconds()
-            if not looked or left_s <= 0 or command.state.is_final or command.state is CommandState.QUEUED:
-                return _outcome(call, command)
+        return await _followed(call, command_id, wait, now)
     finally:
         services.waits.forget(command_id)
-    command = await read(call, "command", lambda uow: uow.commands.get(command_id))
-    return _accepted(command)
 
 
-def _outcome(call: Call[Any, Any], command: Command) -> Reply:
+async def _followed(call: Call[SendQuery, Any], command_id: str, wait: Wait, since: datetime) -> Reply:
+    """How the command ends, or how far it is. Raises nothing: the charger may obey, whatever is told here."""
+    left_s = call.query.timeout
+    try:
+        try:
+            while call.query.wait:
+                looked = await wait.worth_a_look(left_s)
+                command = await _command(call, command_id)
+                left_s = call.query.timeout - (call.services.now() - since).total_seconds()
+                if not looked or left_s <= 0 or command.state.is_final or command.state is CommandState.QUEUED:
+                    return _outcome(command)
+        except CancelledError:
+            _log.debug("nobody waits for command {id} any more", id=command_id)
+        # Who has gone may ask again with the same Idempotency-Key.
+        return _accepted(await _command(call, command_id))
+    except DatabaseUnavailable:
+        detail = f"the database cannot be reached now; the command may be sent (command {command_id})"
+        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, command_id)
+
+
+async def _command(call: Call[Any, Any], command_id: str) -> Command:
+    return await read(call, "command", lambda uow: uow.commands.get(command_id))
+
+
+def _outcome(command: Command) -> Reply:
     if command.state in (CommandState.ANSWERED, CommandState.REFUSED):
-        return Reply(body=command_view(command), headers={"Location": _location(command)})
+        return Reply(body=command_view(command), headers={"Location": _location(command.command_id)})
     if command.state is CommandState.QUEUED:
         return _accepted(command)
     status, text = _ENDS[command.state]
-    call.request.setHeader("Location", _location(command))
     detail = text.format(device=command.device_id, why=command.error_description)
-    raise Problem(status, f"{detail} (command {command.command_id})")
+    return _problem(status, f"{detail} (command {command.command_id})", command.command_id)
 
 
 def _accepted(command: Command) -> Reply:
-    return Reply(body=command_view(command), status=HTTPStatus.ACCEPTED, headers={"Location": _location(command)})
+    headers = {"Location": _location(command.command_id)}
+    return Reply(body=command_view(command), status=HTTPStatus.ACCEPTED, headers=headers)
 
 
-def _location(command: Command) -> str:
-    return f"/api/v1/commands/{command.command_id}"
+def _problem(status: HTTPStatus, detail: str, command_id: str) -> Reply:
+    problem = Problem(status, detail)
+    headers = {**problem_headers(problem), "Location": _location(command_id)}
+    return Reply(body=problem_view(problem), status=status, headers=headers)
+
+
+def _location(command_id: str) -> str:
+    return f"/api/v1/commands/{command_id}"
 
 
 async def list_commands(call: Call[CommandQuery, None]) -> Page[CommandView]:
@@ -166,8 +194,7 @@ async def list_commands(call: Call[CommandQuery, None]) -> Page[CommandView]:
 
 async def get_command(call: Call[Any, None]) -> CommandView:
     """One of them."""
-    command_id = call.path["commandId"]
-    return command_view(await read(call, "show command", lambda uow: uow.commands.get(command_id)))
+    return command_view(await _command(call, call.path["commandId"]))
 
 
 async def cancel_command(call: Call[Any, None]) -> CommandView:
