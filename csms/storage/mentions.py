@@ -13,6 +13,7 @@ from csms.domain.transactions16 import looked_up
 
 _TOKEN_FIELDS = ("idTag", "idToken")
 _STARTS = frozenset({"StartTransaction", "StopTransaction"})
+_CHARGING = frozenset({"StartTransaction", "TransactionEvent"})
 _CONNECTORS = frozenset({"StatusNotification", "ConnectionClosed"})
 _BOUNDS = ("Started", "Ended")
 
@@ -28,6 +29,8 @@ class Mentions:
         self.with_bounds: set[int] = set()
         """Chargers with a transaction that begins or ends."""
         self.tokens: set[str] = set()
+        self.charging: set[str] = set()
+        """Those of the tokens that a session may run on from now on."""
         self.transactions: set[tuple[int, str]] = set()
         self.start_keys: set[tuple[int, str]] = set()
         self.stop_keys: set[tuple[int, str]] = set()
@@ -49,6 +52,8 @@ class Mentions:
             token = _text(payload.get(name), "idToken")
             if token:
                 self.tokens.add(token)
+                if message.message_type in _CHARGING:
+                    self.charging.add(token)
         if message.message_type in _STARTS:
             sought = looked_up(message)
             self.start_keys.add((charger_id, sought.start_key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table
+from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table, select
 
 from csms.storage.bulk import Bulk, Columns, Rows
 
@@ -56,6 +56,11 @@ class Sql:
     def locked(self, query: Select[Any]) -> Select[Any]:
         """``query``, holding its rows until the transaction ends if this one may change them."""
         return query.with_for_update(key_share=True) if self.writable else query
+
+    def hold(self, table: Table, ids: Iterable[int]) -> None:
+        """Lock the rows of these ids until the transaction ends, all in one order, so that no two wait in a circle."""
+        query = select(table.c.id).where(self.any_of(table.c.id, ids)).order_by(table.c.id)
+        self.rows(self.locked(query))
 
     def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
         """``column`` equals one of ``values``."""

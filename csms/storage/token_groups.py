@@ -63,6 +63,12 @@ class SqlTokenGroups:
         groups = {name: self._by_key[folded(name)] for name in wanted}
         return {name for name, group in groups.items() if group is not None and group.max_sessions is not None}
 
+    def hold(self, names: Iterable[str]) -> None:
+        """Until this transaction ends, let no other one count the sessions of those that have a limit."""
+        limited = [group.id for group in map(self.get, self.limited(names)) if group is not None]
+        if limited:
+            self._sql.hold(id_token_groups, limited)
+
     def flush(self) -> None:
         """Write what is new and what changed."""
         self._groups.flush()

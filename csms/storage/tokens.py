@@ -87,6 +87,13 @@ class SqlIdTokens:
         records = map(self.get, tokens)
         return {record.group for record in records if record is not None and record.group}
 
+    def hold(self, tokens: Iterable[str]) -> None:
+        """Until this transaction ends, let no other one count the sessions of those that have a limit."""
+        records = map(self.get, tokens)
+        limited = [record.id for record in records if record is not None and record.max_sessions is not None]
+        if limited:
+            self._sql.hold(id_tokens, limited)
+
     def flush(self) -> None:
         """Write what is new and what changed."""
         self._tokens.flush()

@@ -153,6 +153,8 @@ class SqlUnitOfWork:
             self.id_tokens.load(mentions.tokens)
             groups = self.id_tokens.groups_of(mentions.tokens)
             limited = self.token_groups.limited(groups) if groups else limited
+            self.id_tokens.hold(mentions.charging)
+            self.token_groups.hold(limited & self.id_tokens.groups_of(mentions.charging))
         if mentions.with_sessions or mentions.tokens:
             self.sessions.load(
                 mentions.with_sessions,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+from msgspec.structs import replace
+
+from csms.domain.actions import handle
+from csms.domain.handling import Policy
 from csms.domain.model import Charger, IdToken, SessionState
 from csms.domain.token_records import Stored, TokenGroup
 from csms.ocpp.quirks import Deviation
 from csms.storage import token_groups, tokens
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.batches import Fleet, handled, prepare
-from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_session, kept
+from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_message, a_session, kept
 
 
 def limited(uow: SqlUnitOfWork, count: int) -> tuple[list[int], int]:
@@ -74,6 +79,30 @@ class TokensContract(DatabaseCase):
         await self.write(lambda uow: uow.sessions.add(a_session(charger_id, 2, group_id_token="G")))
         found = await self.look(lambda uow: uow.sessions.active_with_group("g"))
         self.assertEqual([session.transaction_id for session in found], ["2"])
+
+    async def test_starts_that_two_workers_handle_at_once_exceed_no_limit(self) -> None:
+        ids = [await self.a_charger(f"CP-{number}") for number in range(8)]
+
+        def know(uow: SqlUnitOfWork) -> None:
+            uow.id_tokens.add(IdToken(token="CARD", max_sessions=2))
+            uow.token_groups.add(TokenGroup(name="FLEET", max_sessions=3))
+            for charger_id in ids:
+                uow.id_tokens.add(IdToken(token=f"CARD-{charger_id}", group="Fleet"))
+
+        def start(uow: SqlUnitOfWork, started: tuple[int, str]) -> None:
+            charger_id, token = started
+            asked: dict[str, Any] = {"connectorId": 1, "idTag": token, "meterStart": 0, "timestamp": "later"}
+            message = replace(a_message(charger_id, action="StartTransaction", **asked), ocpp_version="1.6")
+            uow.preload([message])
+            handle(message, uow, Policy())
+
+        await self.write(know)
+        for limit, given in ((2, [(one, "CARD") for one in ids]), (3, [(one, f"CARD-{one}") for one in ids])):
+            await self.race(start, given)
+            tokens_of = dict(given)
+            running = await self.look(lambda uow: uow.sessions.page(active=True))
+            told = [one.authorization_status for one in running if one.id_token == tokens_of[one.charger_id]]
+            self.assertEqual((told.count("Accepted"), told.count("ConcurrentTx")), (limit, len(ids) - limit))
 
     async def test_limits_of_groups_cost_a_batch_no_statement_for_each(self) -> None:
         counts = []
