@@ -185,14 +185,16 @@ class Admission:
         needs_password: bool,
     ) -> Known:
         """The charger, its password found right."""
-        if not known.password_hash and not needs_password:
-            return known
-        if known.password_hash and presented is not None:
+        without = not known.password_hash and not needs_password
+        # Its first password may be on its way to it: then its coming with it settles that it has one.
+        if presented is not None and (known.next_passwords or not without):
             if await self._fits(device_id, known, presented):
                 return known
             newer = await self._directory.find(device_id, fresh_s=RECHECK_S, crowd=crowd)
             if newer is not None and newer is not known and await self._fits(device_id, newer, presented):
                 return newer
+        if without:
+            return known
         what = "wrong password" if presented is not None else "no password"
         self._alarms.tell(known.charger_id, device_id, INVALID_CREDENTIALS, f"{what} from {address}")
         raise _unauthorized()

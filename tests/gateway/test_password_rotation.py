@@ -48,3 +48,28 @@ class RotationTests(GatewayCase):
         offer(self.one, "c1", NEW)
         self.assertEqual(await self.comes_with(NEW), 101)
         self.assertEqual(await self.comes_with(OLD), 401)
+
+
+class FirstPasswordTests(GatewayCase):
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
+        self.patch(directory, "FRESH_S", 0.0)
+        self.one: Charger = self.charger(password_hash="")
+        offer(self.one, "c1", NEW)
+
+    async def comes_with(self, password: str | None) -> int:
+        return await self.status("/ocpp/CP1", password=password)
+
+    async def test_a_charger_that_had_none_comes_without_or_with_it_until_it_has_come_with_it(self) -> None:
+        await self.start(require_password=False)
+        self.assertEqual(await self.comes_with(None), 101)
+        self.assertEqual(await self.comes_with(OLD), 101)
+        self.assertEqual(await self.comes_with(NEW), 101)
+        self.assertTrue(verify(self.one.password_hash, NEW))
+        for password, status in ((None, 401), (OLD, 401), (NEW, 101)):
+            self.assertEqual(await self.comes_with(password), status)
+
+    async def test_where_a_password_is_needed_it_opens_and_nothing_else_does(self) -> None:
+        await self.start()
+        for password, status in ((None, 401), (OLD, 401), (NEW, 101), (None, 401)):
+            self.assertEqual(await self.comes_with(password), status)
