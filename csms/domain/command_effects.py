@@ -31,7 +31,7 @@ from csms.domain.jobs import (
     log_answered,
     signed_firmware_update_answered,
 )
-from csms.domain.local_lists import local_list_sent, local_list_version_reported
+from csms.domain.local_lists import local_list_command_ended, local_list_sent, local_list_version_reported
 from csms.domain.password_commands import password_answered, password_command_ended, password_offered
 from csms.domain.repositories import UnitOfWork
 from csms.domain.reservations import reservation_cancelled, reserved
@@ -108,6 +108,7 @@ REQUESTS: Mapping[tuple[str, str], Effect] = {
 command: one that is in a final state then goes nowhere."""
 ENDS: Mapping[tuple[str, str], End] = {
     (Version.V16.value, "ChangeConfiguration"): _both(configuration_command_ended, password_command_ended),
+    (Version.V16.value, "SendLocalList"): local_list_command_ended,
     (Version.V201.value, "SetVariables"): password_command_ended,
     (Version.V21.value, "SetVariables"): password_command_ended,
 }

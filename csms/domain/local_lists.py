@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from csms.domain.command_model import Command, CommandState
 from csms.domain.commands import CommandCall
 from csms.domain.device_records import LocalList, LocalListEntry
 from csms.domain.messages import NotificationType
 from csms.domain.payloads import integer, mapping, mappings, text
+from csms.domain.repositories import UnitOfWork
 from csms.ocpp.timestamps import parse_timestamp
 
 MAX_TOKEN = 255
@@ -20,20 +22,28 @@ NOT_SUPPORTED = -1
 def local_list_sent(call: CommandCall) -> None:
     """SendLocalList: once accepted, the list in the charger is what we sent. Refused, it is what it was."""
     known = _known(call)
-    status = text(call.response, "status", 40)
+    status, full = text(call.response, "status", 40), text(call.request, "updateType", 20) == "Full"
     known.last_answer = status
     known.command_id = call.command.command_id
-    if status == "Accepted":
-        if text(call.request, "updateType", 20) == "Full":
+    if status == "VersionMismatch":
+        known.in_step = False
+    elif status == "Accepted" and (full or known.in_step):
+        if full:
             _replace(call)
         else:
             _update(call)
         known.version = integer(call.request, "listVersion") or EMPTY
         known.updated_at = call.now
         known.in_step = True
-    elif status == "VersionMismatch":
-        known.in_step = False
+    # Accepted, but changes to a list that we do not know: nor do we know what came of them.
     _tell(call, known)
+
+
+def local_list_command_ended(uow: UnitOfWork, command: Command) -> None:
+    """SendLocalList without an answer: the charger may have either list, until it tells its version."""
+    if command.state in (CommandState.TIMED_OUT, CommandState.UNKNOWN):
+        for known in uow.devices.local_lists.of(command.charger_id):
+            known.in_step = False
 
 
 def local_list_version_reported(call: CommandCall) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
+from csms.domain.command_effects import ENDS
+from csms.domain.command_model import CommandState
 from csms.domain.device_records import LocalList, LocalListEntry
 from csms.domain.messages import NotificationType
 from csms.ocpp.timestamps import parse_timestamp
@@ -73,6 +75,45 @@ class LocalLists(unittest.TestCase):
         self.reported(1)
         self.assertTrue(self.list.in_step)
         self.assertEqual(set(self.entries), {"A"})
+
+    def test_changes_to_a_list_that_is_not_known_are_not_taken_for_the_list(self) -> None:
+        self.sent(8, entry("B"), kind="Differential")
+        self.assertEqual((self.entries, self.list.version, self.list.in_step), ({}, 0, False))
+        self.reported(8)
+        self.assertFalse(self.list.in_step, "whatever somebody else wrote before is in there, too")
+        self.sent(9, entry("A"))
+        self.sent(10, entry("B"), kind="Differential")
+        self.reported(10)
+        self.assertEqual((set(self.entries), self.list.version, self.list.in_step), ({"A", "B"}, 10, True))
+        self.reported(17)
+        self.sent(18, entry("C"), kind="Differential")
+        self.assertEqual((set(self.entries), self.list.version, self.list.in_step), ({"A", "B"}, 10, False))
+
+    def test_an_empty_list_is_known_and_may_be_changed(self) -> None:
+        self.reported(0)
+        self.sent(1, entry("A"), kind="Differential")
+        self.assertEqual((set(self.entries), self.list.version, self.list.in_step), ({"A"}, 1, True))
+
+    def test_an_update_without_an_answer_leaves_open_which_list_it_is_until_the_charger_tells(self) -> None:
+        for state in (CommandState.TIMED_OUT, CommandState.UNKNOWN):
+            self.sent(1, entry("A"))
+            request = {"listVersion": 2, "updateType": "Full", "localAuthorizationList": [entry("B")]}
+            command = self.station.ask("SendLocalList", request)
+            command.state = state
+            ENDS["1.6", "SendLocalList"](self.station.unit.as_unit_of_work(), command)
+            self.assertFalse(self.list.in_step, state)
+            self.reported(2)
+            self.assertEqual((set(self.entries), self.list.in_step), ({"A"}, False))
+            self.reported(1)
+            self.assertEqual((set(self.entries), self.list.in_step), ({"A"}, True))
+
+    def test_an_update_that_was_never_sent_or_was_refused_changes_nothing(self) -> None:
+        self.sent(1, entry("A"))
+        for state in (CommandState.CANCELLED, CommandState.EXPIRED, CommandState.NOT_CONNECTED, CommandState.REFUSED):
+            command = self.station.ask("SendLocalList", {"listVersion": 2, "updateType": "Full"})
+            command.state = state
+            ENDS["1.6", "SendLocalList"](self.station.unit.as_unit_of_work(), command)
+            self.assertTrue(self.list.in_step, state)
 
     def test_version_0_is_an_empty_list(self) -> None:
         self.sent(3, entry("A"))
