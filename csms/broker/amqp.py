@@ -11,7 +11,7 @@ from datetime import datetime
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from csms.broker.address import Address
@@ -27,6 +27,8 @@ _log = Logger(namespace="csms.broker")
 
 STOP_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 6.0
+STREAM_AGAIN_S = 1.0
+"""A node that has just come back serves queues before it has its replica of a stream, and refuses who asks for it."""
 _NOT_FOUND = "404"
 
 
@@ -58,6 +60,8 @@ class AmqpBroker:
         self._declared = False
         self._control: Channel | None = None
         self._subscriptions: list[Subscription] = []
+        self._refused: dict[Subscription, IDelayedCall] = {}
+        """Of a stream, until they are tried again."""
         self._private_queues: dict[str, None] = {}
         self._bindings: dict[tuple[str, str, str], None] = {}
         self._listeners: list[Callable[[BrokerState], None]] = []
@@ -82,6 +86,7 @@ class AmqpBroker:
         self._publisher.close()
         for subscription in self._subscriptions:
             subscription.flush()
+            self._forget_refusal(subscription)
         await self._publish_line.stop()
         await self._consume_line.stop()
         waiting, self._when_up = self._when_up, []
@@ -280,7 +285,12 @@ class AmqpBroker:
             refusal, channel = await self._attempt(connection, subscription, subscription.attach)
             if refusal:
                 subscription.detach()
-                _log.error("no messages from {queue}: {refusal}", queue=subscription.queue, refusal=refusal)
+                _log.warn("no messages from {queue} for now: {refusal}", queue=subscription.queue, refusal=refusal)
+                self._forget_refusal(subscription)
+                if subscription in self._subscriptions:
+                    self._refused[subscription] = self._clock.callLater(
+                        STREAM_AGAIN_S, self._subscribe_again, connection, subscription
+                    )
         else:
             channel = await connection.open_channel(subscription)
             subscription.attach(channel)
@@ -288,7 +298,22 @@ class AmqpBroker:
         if subscription.cancelled:
             channel.close()
 
+    def _subscribe_again(self, refused_by: Connection, subscription: Subscription) -> None:
+        del self._refused[subscription]
+
+        async def subscribe(connection: Connection) -> None:
+            if connection is refused_by:  # a new one has asked for everything anew
+                await self._subscribe(connection, subscription)
+
+        spawn(self._if_up(lambda connection: Deferred.fromCoroutine(subscribe(connection))), "subscription again")
+
+    def _forget_refusal(self, subscription: Subscription) -> None:
+        again = self._refused.pop(subscription, None)
+        if again is not None:
+            again.cancel()
+
     async def _cancelled(self, subscription: Subscription, channel: Channel | None) -> None:
+        self._forget_refusal(subscription)
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
         if channel is not None:
@@ -316,9 +341,9 @@ class AmqpBroker:
         for subscription in self._subscriptions:
             subscription.detach()
 
-    def _publisher_stalls(self) -> None:
+    def _publisher_stalls(self, reason: str) -> None:
         # Heartbeats may go on: a node that has lost its cluster still speaks.
-        self._publish_line.drop("it does not confirm")
+        self._publish_line.drop(reason)
         spawn(self._probe(), "probe of the broker")
 
     async def _probe(self) -> None:

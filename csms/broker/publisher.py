@@ -28,6 +28,15 @@ REFUSALS = 3
 """So is a channel that refuses one message so often, once a sweep: RabbitMQ 3.10 lets a channel that is opened in the
 second after the death of a queue's leader believe in the dead one for good, while the next channel works.
 """
+OVERTAKEN_SWEEPS = 60
+"""And one that confirms what was sent so much later than something that it has not settled: RabbitMQ 3.10 lets a
+channel write to the dead leader of a stream and say nothing, while messages to other queues are confirmed as ever.
+"""
+COMPLAINTS = {
+    "silence": "it does not confirm",
+    "refusals": "it does not confirm, but refuse",
+    "overtaken": "it does not confirm all that it should",
+}
 CALM_SWEEPS = 100
 MOST_SWEEPS = 600
 """Each time in a row, a channel gets twice as long, up to a minute: what is sent again over and over would keep a
@@ -41,7 +50,7 @@ Key = tuple[str, str, str, int]
 class Outgoing:
     """A message that somebody waits for."""
 
-    __slots__ = ("deadline", "deferred", "key", "mandatory", "message", "refusals", "returned")
+    __slots__ = ("deadline", "deferred", "key", "mandatory", "message", "refusals", "returned", "sent_in")
 
     def __init__(self, key: Key, message: Message, mandatory: bool, deadline: float) -> None:
         self.key = key
@@ -51,6 +60,8 @@ class Outgoing:
         self.returned = False
         self.refusals = 0
         """On the channel of now."""
+        self.sent_in = 0
+        """The sweep before which it was sent."""
         self.deferred: Deferred[None] | None = Deferred()
 
 
@@ -58,16 +69,20 @@ class Publisher:
     """Sends messages in the order of the calls and settles each by confirm, return or deadline.
 
     Without a channel, or while blocked, messages wait; a new channel gets all that is unconfirmed, in order.
-    ``on_stall`` is called when the channel should be replaced, because it settles nothing of what is on the wire.
+    ``on_stall`` is called, with the reason, when the channel should be replaced, because it does not settle what is on
+    the wire.
     """
 
-    def __init__(self, clock: IReactorTime, on_stall: Callable[[], None]) -> None:
+    def __init__(self, clock: IReactorTime, on_stall: Callable[[str], None]) -> None:
         self._clock = clock
         self._on_stall = on_stall
         self._silence = 0
-        self._calm = 0
-        """Sweeps without a refusal."""
-        self._patience = {"silence": 1, "refusals": 1}
+        self._sweeps = 0
+        self._newest_confirmed = 0
+        """The sweep before which it was sent."""
+        self._calm = {"refusals": 0, "overtaken": 0}
+        """Sweeps without one."""
+        self._patience = {"silence": 1, "refusals": 1, "overtaken": 1}
         self._channel: Channel | None = None
         self._blocked = False
         self._outgoing: dict[Key, Outgoing] = {}
@@ -120,6 +135,7 @@ class Publisher:
         self._on_wire.clear()
         self._refused.clear()
         self._silence = 0
+        self._newest_confirmed = 0
         self._unsent = deque(self._outgoing.values())
         for outgoing in self._unsent:
             outgoing.returned = False
@@ -142,7 +158,10 @@ class Publisher:
         """The broker has this publish (``multiple``: and all before) safe."""
         self._silence = 0
         self._patience["silence"] = 1
-        for outgoing in self._off_wire(tag, multiple):
+        settled = self._off_wire(tag, multiple)
+        if settled:
+            self._newest_confirmed = max(self._newest_confirmed, settled[-1].sent_in)
+        for outgoing in settled:
             if outgoing.returned:
                 self._settle(outgoing, Unroutable(f"no queue takes {outgoing.key[0]} {outgoing.key[1]}"))
             else:
@@ -200,6 +219,7 @@ class Publisher:
         except ValueError as error:
             self._settle(outgoing, BrokerError(f"cannot be sent: {error}"))
             return
+        outgoing.sent_in = self._sweeps
         self._on_wire[self._next_tag] = outgoing
         self._next_tag += 1
 
@@ -234,6 +254,7 @@ class Publisher:
 
     def _sweep(self) -> None:
         """One timer for all deadlines; it stops when nothing waits."""
+        self._sweeps += 1
         self._sweep_call = self._clock.callLater(SWEEP_S, self._sweep) if self._outgoing else None
         refused, self._refused = self._refused, []
         self._unsent.extendleft(reversed([outgoing for outgoing in refused if outgoing.deferred]))
@@ -248,16 +269,25 @@ class Publisher:
         if self._channel is not None and self._on_wire and not self._blocked:
             self._silence += 1
             self._judge("silence", self._silence, STALLED_SWEEPS)
-        self._calm = 0 if refused else self._calm + 1
-        if self._calm > CALM_SWEEPS:
-            self._patience["refusals"] = 1
         if self._channel is not None:
             most = max((outgoing.refusals for outgoing in refused if outgoing.deferred), default=0)
             self._judge("refusals", most, REFUSALS)
+        self._calm_down("refusals", not refused)
+        if self._channel is not None:
+            oldest = next(iter(self._on_wire.values()), None)
+            overtaken = 0 if oldest is None else max(0, self._newest_confirmed - oldest.sent_in)
+            self._judge("overtaken", overtaken, OVERTAKEN_SWEEPS)
+            self._calm_down("overtaken", overtaken <= STALLED_SWEEPS // 2)
 
     def _judge(self, kind: str, count: int, limit: int) -> None:
         """Give the channel up if this is too much."""
         patience = self._patience[kind]
         if count > limit * patience:
             self._patience[kind] = min(MOST_SWEEPS // limit, 2 * patience)
-            self._on_stall()
+            self._on_stall(COMPLAINTS[kind])
+
+    def _calm_down(self, kind: str, calm: bool) -> None:
+        """After a while without any, the next channel is given up as soon as the first."""
+        self._calm[kind] = self._calm[kind] + 1 if calm else 0
+        if self._calm[kind] > CALM_SWEEPS:
+            self._patience[kind] = 1

@@ -3,6 +3,11 @@
 The own queue exists only while this process is connected. So at the start, and after every lost connection, the
 stream tells what happened meanwhile; until it has, the queue's messages wait, unacked, so that the order stays right.
 What comes by both ways is dropped by the ring.
+
+The stream may be late: when its leader dies, an event of before our queue was bound may come into it after our mark.
+So for a while the stream alone tells, and what the queue has brought waits until it has come by the stream, too: before
+it, then, everything that its publisher has sent earlier has come. A connection that is lost meanwhile has a gap of its
+own, and the reading begins anew.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -28,6 +33,8 @@ PREFILL = timedelta(minutes=10)
 OVERLAP = timedelta(seconds=60)
 """After a lost connection the stream is read from this long before: the loss is noticed late, clocks differ."""
 LONGEST_READING_S = 10.0
+SETTLE_S = 15.0
+"""How late the stream may be. A publisher that waits for it longer publishes anew, to our queue as well."""
 MARK = "mark"
 """``type`` of a message that a gateway writes into the stream for itself."""
 RETRY_S = 1.0
@@ -55,7 +62,8 @@ class EventFeed:
         self._now = now
         self._consumer: Consumer | None = None
         self._running: Deferred[None] | None = None
-        self._held: list[Delivery] | None = []
+        self._held: dict[str, Delivery] | None = {}
+        """By event id, in order: what the queue has brought while the stream tells; None while the queue does."""
         self._lost_at: datetime | None = None
         self._loss: Deferred[None] | None = None
         self._reading: StreamReading | None = None
@@ -84,7 +92,7 @@ class EventFeed:
             self._running = None
         if self._reading is not None:
             # The broker may take it amiss that its answer is not waited for, and we would go on.
-            self._reading.end(False)
+            self._reading.end()
         if self._consumer is not None:
             await self._consumer.cancel()
 
@@ -92,13 +100,13 @@ class EventFeed:
         since = self._now() - PREFILL
         await self._subscribe()
         while True:
+            await self._broker.when_up()
             self._lost_at = None
             await self._fill(since)
-            if not self.ready:
-                self._ready.callback(None)
-            since = await self._lost() - OVERLAP
-            self._held = []
-            await self._broker.when_up()
+            lost_at = await self._lost()
+            if self._reading is not None and self._reading.has_caught_up:
+                since = lost_at - OVERLAP
+            self._held = self._held or {}
 
     async def _subscribe(self) -> None:
         while self._consumer is None:
@@ -120,38 +128,52 @@ class EventFeed:
         return self._lost_at
 
     def _state_changed(self, state: BrokerState) -> None:
-        if state is BrokerState.DOWN and self._consumer is not None:
+        if state is BrokerState.DOWN:
             self._lost_at = self._lost_at or self._now()
+            if self._reading is not None:
+                self._reading.end()
             if self._loss is not None:
                 loss, self._loss = self._loss, None
                 loss.callback(None)
 
     async def _fill(self, since: datetime) -> None:
-        """Read the stream from ``since``, then let the held deliveries follow."""
-        self._reading = reading = StreamReading(self._clock, self._take_from_stream)
+        """Read the stream from ``since``, then let the queue tell, unless the connection was lost meanwhile."""
+        self._reading = reading = StreamReading(self._clock, self._take_from_stream, self._tell_ready)
         try:
             complete = await reading.run(self._broker, since)
         except BrokerError as error:
             _log.warn("the stream of events cannot be read: {reason}", reason=str(error))
             complete = False
+        if self._lost_at is not None:
+            return
         if not complete:
             self._ring.break_off()
-        held, self._held = self._held or [], None
-        for delivery in held:
+        held, self._held = self._held or {}, None
+        for delivery in held.values():
             self._delivered(delivery)
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        if not self.ready:
+            self._ready.callback(None)
 
     def _take_from_stream(self, delivery: Delivery) -> None:
         notification = _notification(delivery)
         if notification is not None:
             self._append(notification)
+            held = self._held.pop(notification.event_id, None) if self._held else None
+            if held is not None:
+                held.ack()
         delivery.ack()
 
     def _delivered(self, delivery: Delivery) -> None:
         notification = _notification(delivery)
         if notification is not None and self._held is not None:
-            self._held.append(delivery)
-            return
-        if notification is not None:
+            event_id = notification.event_id
+            if event_id not in self._held and not self._ring.has_had(event_id):
+                self._held[event_id] = delivery
+                return
+        elif notification is not None:
             self._append(notification)
         delivery.ack()
 
@@ -165,58 +187,87 @@ class EventFeed:
 
 
 class StreamReading:
-    """One reading of the stream, from a moment in the past to a mark that it writes there itself.
+    """One reading of the stream: from a moment in the past to a mark that it writes there itself, and to a second one.
 
     Nothing else tells where the stream ends: silence may be a slow broker, and an event that waits in our own queue may
-    stand in the stream twice, since whoever is not sure that it was published publishes it again.
+    stand in the stream twice, since whoever is not sure that it was published publishes it again. What comes into the
+    stream late stands behind the first mark; ``caught_up`` is called there.
     """
 
-    def __init__(self, clock: IReactorTime, take: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self, clock: IReactorTime, take: Callable[[Delivery], None], caught_up: Callable[[], None] = lambda: None
+    ) -> None:
         self._clock = clock
         self._take = take
-        self._ended: Deferred[bool] = Deferred()
-        self._deadline: IDelayedCall | None = None
-        self._mark = new_id(int(clock.seconds() * 1000))
+        self._caught_up = caught_up
+        self._ended = False
+        self._step: Deferred[bool] = Deferred()
+        self._mark = ""
+        self.has_caught_up = False
+        """Whether the first mark was reached."""
 
     async def run(self, broker: Broker, since: datetime) -> bool:
         """Hand what the stream has to ``take``; whether all of it came in time.
 
         Raises :class:`~csms.ports.BrokerError`.
         """
-        self._deadline = self._clock.callLater(LONGEST_READING_S, self.end, False)
         consumer = None
         try:
             consumer = await broker.consume(topology.EVENTS_STREAM, self._delivered, prefetch=PREFETCH, since=since)
-            marking = spawn(self._write_mark(broker), "mark in the stream")
-            try:
-                return await self._ended
-            finally:
-                marking.cancel()
+            if not await self._reach_mark(broker):
+                return False
+            self.has_caught_up = True
+            self._caught_up()
+            return await self._wait(SETTLE_S, True) and await self._reach_mark(broker)
         finally:
-            self.end(False)
+            self.end()
             if consumer is not None:
                 await consumer.cancel()
 
-    def end(self, complete: bool) -> None:
+    def end(self) -> None:
         """Read no further."""
-        if self._deadline is not None and self._deadline.active():
-            self._deadline.cancel()
-        if not self._ended.called:
-            self._ended.callback(complete)
+        self._ended = True
+        self._step_done(False)
 
-    async def _write_mark(self, broker: Broker) -> None:
-        mark = Message(body=b"{}", message_id=self._mark, type=MARK, persistent=False)
+    async def _reach_mark(self, broker: Broker) -> bool:
+        """Write a mark and read on to it."""
+        self._mark = new_id(int(self._clock.seconds() * 1000))
+        writing = spawn(self._write_mark(broker, self._mark), "mark in the stream")
+        try:
+            return await self._wait(LONGEST_READING_S, False)
+        finally:
+            self._mark = ""
+            writing.cancel()
+
+    async def _wait(self, seconds: float, outcome: bool) -> bool:
+        """Wait for the end of this step; after ``seconds``, this is how it ended."""
+        if self._ended:
+            return False
+        deadline = self._clock.callLater(seconds, self._step_done, outcome)
+        try:
+            return await self._step
+        finally:
+            self._step = Deferred()
+            if deadline.active():
+                deadline.cancel()
+
+    def _step_done(self, outcome: bool) -> None:
+        if not self._step.called:
+            self._step.callback(outcome)
+
+    async def _write_mark(self, broker: Broker, mark_id: str) -> None:
+        mark = Message(body=b"{}", message_id=mark_id, type=MARK, persistent=False)
         try:
             await broker.publish(topology.DEFAULT_EXCHANGE, topology.EVENTS_STREAM, mark, deadline_s=LONGEST_READING_S)
         except BrokerError as error:
             _log.warn("the end of the stream cannot be found: {reason}", reason=str(error))
-            self.end(False)
+            self._step_done(False)
 
     def _delivered(self, delivery: Delivery) -> None:
-        if self._ended.called or delivery.message.type == MARK:
+        if self._ended or delivery.message.type == MARK:
             delivery.ack()
             if delivery.message.message_id == self._mark:
-                self.end(True)
+                self._step_done(True)
             return
         self._take(delivery)
 

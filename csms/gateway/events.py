@@ -94,6 +94,10 @@ class EventRing:
         """Where the event stands; None when it was never here or is gone."""
         return self._positions.get(event_id)
 
+    def has_had(self, event_id: str) -> bool:
+        """Whether the event was here lately, as far as is remembered."""
+        return event_id in self._seen
+
     def append(self, notification: Notification) -> bool:
         """Add the newest event and tell the listeners; False when it was here before (brokers deliver twice)."""
         if notification.event_id in self._seen:

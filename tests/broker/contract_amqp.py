@@ -37,7 +37,7 @@ from tests.broker.inbox import Inbox, confirmed, eventually, first_arrivals, mes
 from tests.broker.raw_publisher import Raw, hostile_properties
 from tests.broker.raw_publisher import publish as publish_raw
 from tests.broker.weak_link import WeakLink, self_signed
-from tests.servers import drop_vhost, rabbitmq_url
+from tests.servers import drop_vhost, rabbitmq_server, rabbitmq_url
 
 
 class AmqpContract(BrokerContract):
@@ -303,6 +303,20 @@ class AmqpContract(BrokerContract):
         await confirmed(self.publish(broker, ["m1"]))
         await inbox.has(1)
         self.assertIs(broker.state, BrokerState.UP)
+
+    async def test_a_stream_that_is_refused_at_first_is_read_once_it_is_there(self) -> None:
+        broker = await self.started()
+        vhost = urlsplit(self.url).path[1:]
+        await deferToThread(rabbitmq_server().manage, "DELETE", f"queues/{vhost}/{EVENTS_STREAM}")
+        streamed, given_up = Inbox(), Inbox()
+        await broker.consume(EVENTS_STREAM, streamed, prefetch=10, since=datetime.now(UTC))
+        refused = await broker.consume(EVENTS_STREAM, given_up, prefetch=10, since=datetime.now(UTC))
+        await refused.cancel()
+        self.assertIs(broker.state, BrokerState.UP)
+        declares = await self.started()
+        await declares.publish(EVENTS_EXCHANGE, notification_key("error.occurred"), message("e0"))
+        await streamed.has(1)
+        self.assertEqual(given_up.ids, [])
 
     # --- dead letters ------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class PublisherKeeps(SynchronousTestCase):
         self.stalls = 0
         self.publisher = Publisher(self.clock, self.stalled)
 
-    def stalled(self) -> None:
+    def stalled(self, reason: str) -> None:
         self.stalls += 1
         self.publisher.detach()
 
@@ -206,6 +206,37 @@ class PublisherKeeps(SynchronousTestCase):
         self.publish("m1", deadline_s=1000.0).addErrback(lambda _: None)
         self.wait(7.0)
         self.assertEqual(self.stalls, 4)
+        self.publisher.close()
+
+    def confirm_the_rest(self, paper: Paper, seconds: float) -> None:
+        """Send something every half second, and confirm all but m0."""
+        for _ in range(round(seconds * 2)):
+            self.publish(f"later-{len(paper.sent)}", deadline_s=1000.0).addErrback(lambda _: None)
+            if self.stalls:
+                return
+            for tag in range(2, len(paper.sent) + 1):
+                self.publisher.confirmed(tag, multiple=False)
+            self.wait(0.5)
+
+    def test_a_channel_that_leaves_one_message_behind_is_given_up_in_time_for_another(self) -> None:
+        paper = self.attach()
+        sent = self.publish("m0", deadline_s=8.0)
+        self.confirm_the_rest(paper, 7.5)
+        self.assertEqual(self.stalls, 1)
+        self.assertNoResult(sent)
+        self.assertEqual(self.attach().sent[0], "m0")
+        self.publisher.confirmed(1, multiple=False)
+        self.successResultOf(sent)
+        self.publisher.close()
+
+    def test_a_broker_that_is_slow_with_everything_leaves_nothing_behind(self) -> None:
+        self.attach()
+        for number in range(60):
+            self.publish(f"m{number}", deadline_s=1000.0).addErrback(lambda _: None)
+            if number % 2:  # half as fast: in the end it is 15 s behind
+                self.publisher.confirmed(number // 2 + 1, multiple=False)
+            self.wait(0.5)
+        self.assertEqual(self.stalls, 0)
         self.publisher.close()
 
     def test_a_channel_that_settles_anything_is_kept(self) -> None:

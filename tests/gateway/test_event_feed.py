@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csms.broker.memory import MemoryBroker
 from csms.coroutines import spawn
 from csms.domain.topology import EVENTS_EXCHANGE, EVENTS_STREAM, notification_key, topology
-from csms.gateway.event_feed import LONGEST_READING_S, MARK, OVERLAP, PREFILL, RETRY_S, EventFeed
+from csms.gateway.event_feed import LONGEST_READING_S, MARK, OVERLAP, PREFILL, RETRY_S, SETTLE_S, EventFeed
 from csms.gateway.events import EventRing
 from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 from tests.gateway.notes import NOON, message, note
@@ -197,9 +197,15 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.broker.streams[-1][0](delivery)
         self.assertTrue(delivery.acked)
 
+    def settle(self) -> None:
+        """The stream comes to both marks."""
+        self.mark()
+        self.clock.advance(SETTLE_S)
+        self.mark()
+
     def started(self) -> None:
         self.feed.start()
-        self.mark()
+        self.settle()
         self.assertTrue(self.feed.ready)
 
     def test_the_first_reading_goes_ten_minutes_back(self) -> None:
@@ -213,18 +219,61 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.from_stream(3, 4)
         self.assertFalse(delivery.acked)
         self.assertEqual(ids(self.ring), ["event-3", "event-4"])
-        self.from_stream(5)
-        self.assertFalse(delivery.acked)
         self.mark()
-        self.assertTrue(delivery.acked, "the stream has told everything")
         self.assertTrue(self.feed.ready)
+        self.assertFalse(delivery.acked)
+        self.from_stream(5)
+        self.assertTrue(delivery.acked, "the stream has told it")
         self.assertEqual(ids(self.ring), ["event-3", "event-4", "event-5"])
+
+    def test_what_comes_into_the_stream_late_is_told_in_its_place(self) -> None:
+        self.feed.start()
+        self.from_stream(1)
+        self.mark()
+        after = self.from_queue(4)
+        self.from_stream(2, 3)
+        self.assertEqual(ids(self.ring), ["event-1", "event-2", "event-3"])
+        self.from_stream(4)
+        self.assertTrue(after.acked)
+        self.assertTrue(self.from_queue(3).acked, "the stream was quicker")
+        self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4)])
+
+    def test_after_the_second_mark_the_queue_tells(self) -> None:
+        self.feed.start()
+        self.mark()
+        self.clock.advance(SETTLE_S)
+        held = self.from_queue(1)
+        self.mark()
+        self.assertTrue(held.acked)
+        self.assertTrue(self.from_queue(2).acked)
+        self.assertEqual(ids(self.ring), ["event-1", "event-2"])
+        self.assertTrue(self.broker.streams[-1][2].cancelled)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_mark_that_was_published_twice_does_not_shorten_the_wait(self) -> None:
+        self.feed.start()
+        self.mark()
+        self.mark()
+        self.clock.advance(SETTLE_S / 2)
+        self.from_queue(2)
+        self.from_stream(1)
+        self.assertEqual(ids(self.ring), ["event-1"])
+
+    def test_a_stream_that_stands_still_behind_its_first_mark_is_a_gap(self) -> None:
+        self.feed.start()
+        self.mark()
+        self.from_queue(1)
+        self.clock.advance(SETTLE_S)
+        begin = self.ring.begin
+        self.clock.advance(LONGEST_READING_S)
+        self.assertGreater(self.ring.begin, begin)
+        self.assertEqual(ids(self.ring), ["event-1"])
 
     def test_an_event_that_was_published_twice_hides_none_in_between(self) -> None:
         self.feed.start()
         again = self.from_queue(3)
         self.from_stream(3, 4, 3)
-        self.mark()
+        self.settle()
         self.assertTrue(again.acked)
         self.assertEqual(ids(self.ring), ["event-3", "event-4"])
 
@@ -242,7 +291,7 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.mark(0)
         self.from_queue(2)
         self.from_stream(1)
-        self.mark()
+        self.settle()
         self.assertEqual(ids(self.ring), ["event-1", "event-2"])
 
     def test_a_mark_that_cannot_be_written_is_a_gap(self) -> None:
@@ -254,28 +303,47 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
     def test_what_happened_while_the_connection_was_lost_comes_from_the_stream_in_order(self) -> None:
         self.started()
         self.from_queue(1)
+        lost_at = self.now()
         self.broker.become(BrokerState.DOWN)
         self.clock.advance(300)
         self.broker.become(BrokerState.UP)
-        self.assertEqual(self.broker.streams[-1][1], NOON - OVERLAP)
+        self.assertEqual(self.broker.streams[-1][1], lost_at - OVERLAP)
         self.from_queue(4)
         self.from_stream(1, 2, 3)
-        self.mark()
+        self.settle()
         self.from_queue(5)
         self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4, 5)])
 
-    def test_a_connection_lost_while_the_stream_is_read_is_made_up_for_as_well(self) -> None:
+    def test_a_connection_lost_while_the_stream_is_read_is_made_up_for_in_order(self) -> None:
         self.feed.start()
-        self.from_queue(1)
+        self.from_stream(1)
+        self.from_queue(3)
         self.broker.become(BrokerState.DOWN)
+        self.clock.advance(30)
+        self.assertFalse(self.feed.ready)
+        self.broker.become(BrokerState.UP)
+        self.assertEqual([since for _, since, _ in self.broker.streams], [NOON - PREFILL] * 2)
+        self.from_queue(5)
+        self.from_stream(1, 2, 3, 4)
+        self.settle()
+        self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4, 5)])
+        self.assertEqual(self.ring.begin, 0, "no browser has to load everything anew")
+
+    def test_a_connection_lost_behind_the_first_mark_is_made_up_for_from_there(self) -> None:
+        self.feed.start()
+        self.from_stream(1)
         self.mark()
+        self.clock.advance(2)
+        self.from_queue(3)
+        self.broker.become(BrokerState.DOWN)
+        self.assertTrue(self.broker.streams[0][2].cancelled)
         self.assertEqual(ids(self.ring), ["event-1"])
         self.broker.become(BrokerState.UP)
-        self.from_queue(3)
-        self.from_stream(1, 2)
-        self.mark()
-        self.assertEqual(ids(self.ring), ["event-1", "event-2", "event-3"])
-        self.assertEqual(len(self.broker.streams), 2)
+        self.assertEqual(self.broker.streams[-1][1], self.now() - OVERLAP)
+        self.from_queue(4)
+        self.from_stream(1, 2, 3)
+        self.settle()
+        self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4)])
 
     def test_a_blocked_broker_is_no_lost_connection(self) -> None:
         self.started()
