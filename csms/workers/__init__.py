@@ -3,6 +3,7 @@
 - ``service``: all workers of a process, made from the settings; what the composition root starts and stops.
 - ``loop``: the consumer loop: batches, retries in place, isolation of what cannot be handled, fencing, stop.
 - ``outcomes``: what a delivery can end with, and the one place that turns it into acts on the broker.
+- ``contact``: whether the database answers this process, which otherwise leaves its queues to others.
 - ``subscription``, ``pauses``: consuming until told otherwise; back-off and the stop that ends every pause.
 - ``ocpp``: charger messages -> effects, answers and notifications; ``relay``: the outbox on its way to the broker.
 - ``upkeep``: recurring tasks, such as noticing gateways that have died.

@@ -6,7 +6,10 @@ A batch is what is there, up to ``batch_size``. Nothing waits for more to come, 
 - anything else: the batch is halved, in order, until the message that fails alone is found; that one is tried
   ``attempts`` times and dead-lettered, all others commit;
 - it conflicts with others, or with what is stored, at every try: the same, but the one alone has ``CONFLICT_TRIES``;
-- fenced (somebody else has taken over): the batch is thrown away unacked and the queue is consumed anew.
+- fenced (somebody else has taken over): the batch is thrown away unacked and the queue is consumed anew;
+- this process has lost the database (:mod:`csms.workers.contact`): everything is given back, and the queue is consumed
+  anew when the database is back. Others, if they have not lost it, go on meanwhile; if they have, the messages wait in
+  the queue. What becomes of the batch that was in the database then, its repeats must find out.
 
 Loops of one process take turns: while all are taken, messages pile up to a larger batch, which costs less for each of
 them than several small ones at the same time would. A loop that pauses leaves its turn to others.
@@ -18,12 +21,12 @@ hand, whose acks then do nothing and whose repeats the work must recognise.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +35,7 @@ from csms import metrics
 from csms.coroutines import spawn
 from csms.ports import Broker, Delivery, Fenced, LastingConflict, Message
 from csms.walltime import wall_s
+from csms.workers.contact import Contact
 from csms.workers.outcomes import DeadLetter, Outcome, Retry, Settlement, verdict
 from csms.workers.pauses import Backoff, Stop
 from csms.workers.subscription import Subscription
@@ -98,6 +102,7 @@ class Loop(Generic[T]):
         clock: IReactorTime,
         settings: LoopSettings | None = None,
         turns: DeferredSemaphore | None = None,
+        contact: Contact | None = None,
     ) -> None:
         self.queue = queue
         self._trouble = ""
@@ -105,6 +110,8 @@ class Loop(Generic[T]):
         self._clock = clock
         self._settings = settings or LoopSettings()
         self._turns = turns or DeferredSemaphore(1)
+        self._contact = contact
+        self._calling: Deferred[Any] | None = None
         self._has_turn = False
         self._stop = Stop(clock)
         self._settlement = Settlement(broker, queue, clock, self._stop)
@@ -119,6 +126,8 @@ class Loop(Generic[T]):
 
     def start(self) -> None:
         """Begin to consume, as soon as the broker lets us."""
+        if self._contact is not None:
+            self._contact.on_loss(self._contact_lost)
         self._running = spawn(self._run(), f"loop of {self.queue}")
 
     async def stop(self) -> None:
@@ -153,6 +162,25 @@ class Loop(Generic[T]):
             idle, self._idle = self._idle, None
             idle.callback(None)
 
+    @property
+    def _is_cut_off(self) -> bool:
+        return self._contact is not None and self._contact.lost
+
+    def _contact_lost(self) -> None:
+        self._wake()
+        if self._calling is not None:
+            self._calling.cancel()
+
+    async def _leave_to_others(self) -> None:
+        """Give everything back, and begin anew when the database is back."""
+        assert self._contact is not None
+        self._troubled("the database does not answer this process")
+        await self._close()
+        await self._contact.when_back()
+        self._trouble = ""
+        if not self._stop.is_set:
+            await self._open()
+
     async def _open(self) -> None:
         self._generation = self._begun_generation = -1
         await self._subscription.open()
@@ -167,6 +195,9 @@ class Loop(Generic[T]):
     async def _run(self) -> None:
         await self._open()
         while not self._stop.is_set:
+            if self._is_cut_off:
+                await self._leave_to_others()
+                continue
             if not self._waiting:
                 self._idle = Deferred()
                 await self._idle
@@ -259,17 +290,20 @@ class Loop(Generic[T]):
         for (delivery, _), outcome in zip(group, outcomes, strict=True):
             self._settlement.settle(delivery, outcome)
 
-    async def _insist(self, generation: int, call: Callable[[], Awaitable[R]], *, tries: int | None) -> R:
+    async def _insist(self, generation: int, call: Callable[[], Coroutine[Any, Any, R]], *, tries: int | None) -> R:
         """What ``call`` returns, however often the database is away; raises ``_Failed`` after ``tries`` other errors.
 
-        None tries for ever. Raises ``_Abandoned`` when the worker stops or the broker was lost meanwhile.
+        None tries for ever. Raises ``_Abandoned`` when the worker stops, or the broker or the database was lost
+        meanwhile.
         """
         backoff = Backoff(first_s=0.1, longest_s=self._settings.retry_max_s)
         failures = conflicts = 0
         while True:
+            if self._is_cut_off:
+                raise _Abandoned
             try:
-                result = await call()
-            except Fenced:
+                result = await self._unless_cut_off(call())
+            except (Fenced, _Abandoned):
                 raise
             except Exception as error:
                 judged = verdict(error)
@@ -292,6 +326,18 @@ class Loop(Generic[T]):
             await self._await_turn()
             if generation != self._generation:
                 raise _Abandoned
+
+    async def _unless_cut_off(self, call: Coroutine[Any, Any, R]) -> R:
+        """What ``call`` returns; raises ``_Abandoned`` when the database is lost before, however it ends then."""
+        self._calling = calling = Deferred.fromCoroutine(call)
+        try:
+            return await calling
+        except CancelledError:
+            if self._is_cut_off:
+                raise _Abandoned from None
+            raise
+        finally:
+            self._calling = None
 
     def _troubled(self, reason: str) -> None:
         if not self._trouble:

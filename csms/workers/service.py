@@ -19,6 +19,7 @@ from csms.ports import Broker, Database
 from csms.walltime import utc
 from csms.workers.analytics import HourlyWork
 from csms.workers.charging_events import SummaryWork
+from csms.workers.contact import Contact
 from csms.workers.loop import Loop, LoopSettings, Work
 from csms.workers.notifications import NotificationWorker
 from csms.workers.ocpp import ShardWork
@@ -82,7 +83,7 @@ class Workers:
         self.name = name
         self._settings = settings
         self._broker = broker
-        self._database = database
+        self._database = self._contact = Contact(database, reactor)
         self._webhooks = webhooks
         self._shards = shards
         self._policy = policy
@@ -119,6 +120,7 @@ class Workers:
     async def start(self) -> None:
         """Begin to consume, as soon as the broker lets us; returns at once."""
         _log.info("worker {name} runs {run}", name=self.name, run=self._settings.run)
+        await self._contact.start()
         for worker in self._all:
             worker.start()
         for chore in self._chores:
@@ -135,6 +137,7 @@ class Workers:
         await _together(*self._chores, *self._shard_loops)
         await self._relay.finish()
         await _together(*self._consumers)
+        await self._contact.stop()
 
     # --- one method a worker
 
@@ -181,7 +184,15 @@ class Workers:
             retry_max_s=self._settings.retry_max_s,
             linger_s=linger_s,
         )
-        return Loop(queue, work, broker=self._broker, clock=self._reactor, settings=settings, turns=self._turns)
+        return Loop(
+            queue,
+            work,
+            broker=self._broker,
+            clock=self._reactor,
+            settings=settings,
+            turns=self._turns,
+            contact=self._contact,
+        )
 
     def _add_chore(self, name: str, task: Callable[[], Any], interval_s: float) -> None:
         self._chores.append(Chore(name, task, interval_s=interval_s, clock=self._reactor))

@@ -134,6 +134,8 @@ async def stalled_database(field: Field) -> None:
     began = time.monotonic()
     await field.do(link.stall)
     try:
+        await field.all_answered()  # by the other worker
+        field.note("all answered again after s", time.monotonic() - began)
         await field.until(
             lambda: not before & _sockets(worker, link.port), "the worker gives it up", timeout_s=field.seconds(90, 50)
         )

@@ -1,13 +1,15 @@
-"""A broker that does what the test says: deliveries and confirms come when told, and everything done to it is noted."""
+"""A broker and a database that do what the test says: deliveries, confirms and answers come when told."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from csms.domain.retention import Retention
 from csms.ports import BrokerError, BrokerState, Delivery, Message
 
 
@@ -135,3 +137,22 @@ class ScriptedBroker:
         self.consumers[-1].deliveries.append(delivery)
         self.consumers[-1].on_delivery(delivery)
         return delivery
+
+
+class SilentDatabase:
+    """Answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.writing: list[Deferred[Any]] = []
+        self.reading: list[Deferred[Any]] = []
+
+    async def transact(self, work: Callable[..., Any], *, name: str) -> Any:
+        self.writing.append(Deferred())
+        return await self.writing[-1]
+
+    async def read(self, work: Callable[..., Any], *, name: str) -> Any:
+        self.reading.append(Deferred())
+        return await self.reading[-1]
+
+    async def maintain(self, now: datetime, kept: Retention, *, enough: Callable[[], bool] = lambda: False) -> None:
+        raise NotImplementedError

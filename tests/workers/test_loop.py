@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.task import Clock
@@ -14,10 +15,20 @@ from csms.coroutines import spawn
 from csms.domain.dead_letters import death_of
 from csms.domain.messages import BadMessage
 from csms.domain.topology import DEAD_LETTER_EXCHANGE
-from csms.ports import BrokerError, DatabaseUnavailable, Delivery, Fenced, LastingConflict, Message, Unroutable
+from csms.ports import (
+    BrokerError,
+    Database,
+    DatabaseUnavailable,
+    Delivery,
+    Fenced,
+    LastingConflict,
+    Message,
+    Unroutable,
+)
+from csms.workers.contact import LOST_TICKS, TICK_S, Contact
 from csms.workers.loop import CONFLICT_TRIES, Loop, LoopSettings
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
-from tests.workers.scripted import ScriptedBroker, ScriptedConsumer, ScriptedDelivery
+from tests.workers.scripted import ScriptedBroker, ScriptedConsumer, ScriptedDelivery, SilentDatabase
 
 QUEUE = "analytics"
 
@@ -386,6 +397,72 @@ class GenerationTests(LoopTestCase):
         self.clock.advance(0)
         self.assertEqual(self.outcomes(lost + again), ["requeue", "requeue", "ack", "ack"])
         self.assertEqual(self.work.begun, 2)
+
+
+class CutOffTests(LoopTestCase):
+    """Loops of a process that has lost the database: one has a batch in it, one has nothing to do."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.database = SilentDatabase()
+        self.contact = Contact(cast(Database, self.database), self.clock)
+        self.successResultOf(spawn(self.contact.start(), "start"))
+        self.loop = Loop(QUEUE, self.work, broker=self.broker, clock=self.clock, contact=self.contact)
+        self.idle = Loop("idle", Ledger(), broker=self.broker, clock=self.clock, contact=self.contact)
+        self.idle.start()
+        self.loop.start()
+
+    def lose(self) -> None:
+        Deferred.fromCoroutine(self.contact.transact(lambda uow: None, name="work")).addErrback(lambda _: None)
+        self.clock.pump([TICK_S] * LOST_TICKS)
+        self.assertTrue(self.contact.lost)
+
+    def find(self) -> None:
+        self.database.writing[-1].callback(None)
+        self.assertFalse(self.contact.lost)
+
+    def consumed(self) -> list[str]:
+        return [consumer.queue for consumer in self.broker.consumers[1:] if not consumer.cancelled]
+
+    def test_everything_is_left_to_others_in_order_and_taken_up_again(self) -> None:
+        self.work.hold = Deferred()
+        deliveries = self.deliver("a", "b")
+        self.clock.advance(0)
+        deliveries += self.deliver("c")
+        self.lose()
+        self.assertEqual(self.outcomes(deliveries), ["requeue"] * 3)
+        self.assertEqual(self.broker.journal[-4:], [f"cancel {QUEUE}", "requeue a", "requeue b", "requeue c"])
+        self.assertEqual(self.consumed(), [])
+        self.assertIn("database", self.loop.trouble)
+        self.assertIn("database", self.idle.trouble)
+        self.clock.pump([TICK_S] * 100)
+        self.assertEqual((self.consumed(), self.work.tried), ([], [["a", "b"]]), "it does not come back to ask")
+        self.work.hold = None
+        self.find()
+        self.assertCountEqual(self.consumed(), [QUEUE, "idle"])
+        self.assertEqual((self.loop.trouble, self.idle.trouble), ("", ""))
+        begun = self.work.begun
+        again = self.deliver("a", "b", "c")
+        self.clock.advance(0)
+        self.assertEqual(self.work.committed, ["a", "b", "c"])
+        self.assertEqual(self.outcomes(again), ["ack"] * 3)
+        self.assertEqual(self.work.begun, begun + 1, "the shard is taken anew")
+
+    def test_a_batch_that_pauses_between_its_tries_is_left_to_others(self) -> None:
+        self.work.errors = [DatabaseUnavailable("away") for _ in range(100)]
+        deliveries = self.deliver("a")
+        self.clock.advance(0)
+        self.lose()
+        self.run_for(10.0)
+        self.assertEqual(self.outcomes(deliveries), ["requeue"])
+        self.assertEqual(self.consumed(), [])
+
+    def test_a_stop_while_it_is_cut_off_is_immediate(self) -> None:
+        self.lose()
+        for loop in (self.loop, self.idle):
+            self.assertTrue(spawn(loop.stop(), "stop").called)
+        self.find()
+        self.assertEqual(self.consumed(), [])
 
 
 class StopTests(LoopTestCase):
