@@ -6,6 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from klein import Klein
+from werkzeug.routing import BaseConverter
+
+
+class NameConverter(BaseConverter):
+    """``<name:...>``: whatever is left of the path. A slash that was escaped in the URL is a slash here."""
+
+    regex = ".+"
+    part_isolating = False
 
 
 class Application(Klein):
@@ -13,6 +21,10 @@ class Application(Klein):
 
     Klein keeps the functions by name: of two functions that are called alike the later would answer both URLs.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url_map.converters["name"] = NameConverter
 
     def route(self, url: str, *arguments: Any, **keywords: Any) -> Callable[[Any], Any]:
         """Add a route; raises ValueError for a name that is taken."""

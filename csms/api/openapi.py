@@ -80,7 +80,9 @@ def _operation(row: Operation, schema_of: dict[str, Any], components: dict[str, 
 
 def _path_parameters(row: Operation) -> list[dict[str, Any]]:
     number = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
-    text = {"type": "string", "minLength": 1, "pattern": r"^[^/\x00]+$"}
+    # What is escaped as %2F reaches only those whose names may have slashes.
+    letters = r"^[^\x00]+$" if ":name}" in row.path else r"^[^/\x00]+$"
+    text = {"type": "string", "minLength": 1, "pattern": letters}
     return [
         {"name": name, "in": "path", "required": True, "schema": number if is_id else text}
         for name, is_id in row.variables.items()
@@ -154,6 +156,7 @@ def _problems(row: Operation) -> Iterable[HTTPStatus]:
         yield HTTPStatus.CONFLICT
         yield HTTPStatus.UNPROCESSABLE_ENTITY
     if row.body is not None:
+        yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         if row.body is not bytes:
             yield HTTPStatus.UNPROCESSABLE_ENTITY

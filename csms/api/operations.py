@@ -27,7 +27,7 @@ B = TypeVar("B")
 
 JSON = "application/json"
 NOTHING_HERE = "there is nothing of that name or number"
-_VARIABLE = re.compile(r"\{(\w+)(:id)?\}")
+_VARIABLE = re.compile(r"\{(\w+)(:id|:name)?\}")
 
 
 class NoQuery(Query, frozen=True):
@@ -66,7 +66,8 @@ Run = Callable[[Any], Awaitable[Any]]
 class Operation:
     """A row of the registry.
 
-    ``path`` has its variables in braces: ``{deviceId}`` is text, ``{sessionId:id}`` a key of the database.
+    ``path`` has its variables in braces: ``{deviceId}`` is text, ``{sessionId:id}`` a key of the database,
+    ``{token:name}``, at the end, text in which there may be slashes.
     ``answer`` is the type of the usual answer's body (None: there is none), ``others`` those of further answers that
     are no problems. ``body`` is a Struct for JSON, or ``bytes`` for a body of the type ``takes``.
     """
@@ -93,7 +94,7 @@ class Operation:
     @property
     def variables(self) -> Mapping[str, bool]:
         """The variables of the path: name -> whether it is a key of the database."""
-        return {name: bool(is_id) for name, is_id in _VARIABLE.findall(self.path)}
+        return {name: kind == ":id" for name, kind in _VARIABLE.findall(self.path)}
 
     @property
     def template(self) -> str:
@@ -112,12 +113,12 @@ def by_tag(operations: Iterable[Operation]) -> Mapping[str, list[Operation]]:
 def add_operations(app: Klein, operations: Iterable[Operation], services: Services) -> None:
     """Route the operations."""
     for operation in operations:
-        rule = _VARIABLE.sub(lambda found: _converter(found.group(1), bool(found.group(2))), operation.path)
+        rule = _VARIABLE.sub(lambda found: _converter(found.group(1), found.group(2) or ""), operation.path)
         app.route(rule, methods=[operation.method], endpoint=operation.name)(_bound(operation, services))
 
 
-def _converter(name: str, is_id: bool) -> str:
-    return f"<int(max={MAX_ID}):{name}>" if is_id else f"<{name}>"
+def _converter(name: str, kind: str) -> str:
+    return {"": f"<{name}>", ":id": f"<int(max={MAX_ID}):{name}>", ":name": f"<name:{name}>"}[kind]
 
 
 def _bound(operation: Operation, services: Services) -> Callable[..., Awaitable[bytes]]:

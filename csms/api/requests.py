@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any, AnyStr, cast
 from weakref import WeakSet
 
+import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
@@ -18,6 +20,7 @@ from twisted.web.server import Request, Site
 from csms import metrics
 from csms.addresses import TrustedProxies
 from csms.api.access import SignIn
+from csms.api.problems import Problem, problem_headers, problem_view
 from csms.domain.people import Principal
 
 MAX_BODY_BYTES = 64 * 1024
@@ -91,8 +94,12 @@ class HttpRequest(Request):
     def _refuse_length(self) -> None:
         self._too_long = True
         metrics.HTTP_CUT.labels("too_long").inc()
-        headers = [*SECURITY_HEADERS.items(), (b"Content-Length", b"0"), (b"Connection", b"close")]
-        self.channel.writeHeaders(b"HTTP/1.1", b"413", b"Content Too Large", headers)
+        problem = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
+        body = msgspec.json.encode(problem_view(problem))
+        told = problem_headers(problem) | {"Content-Length": str(len(body)), "Connection": "close"}
+        headers = [*SECURITY_HEADERS.items(), *((name.encode(), value.encode()) for name, value in told.items())]
+        self.channel.writeHeaders(b"HTTP/1.1", b"413", problem.status.phrase.encode(), headers)
+        self.channel.write(body)
         self.channel.loseConnection()
 
     def process(self) -> None:

@@ -117,6 +117,11 @@ class IdTokensTest(ResourceTestCase):
 
 
 class ChargersTest(ResourceTestCase):
+    async def test_where_a_new_charger_is(self) -> None:
+        made = await self.change("POST", "/api/v1/chargers", {"deviceId": "a b"})
+        self.assertEqual(made.header("Location"), "/api/v1/chargers/a%20b")
+        self.assertEqual((await self.get(made.header("Location"))).json()["deviceId"], "a b")
+
     async def test_the_life_of_a_charger(self) -> None:
         made = await self.change("POST", "/api/v1/chargers", {"deviceId": "CP-1"})
         self.assertEqual(made.status, 201)

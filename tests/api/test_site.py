@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -231,6 +232,9 @@ class LimitsTest(SiteTestCase):
             answer = await raw(self.service.port, data)
             self.assertTrue(answer.startswith(b"HTTP/1.1 413 "), answer)
             self.assertEqual(answer.count(b"HTTP/1.1"), 1)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            self.assertIn(b"\r\nContent-Type: application/problem+json\r\n", head)
+            self.assertEqual(json.loads(body)["status"], 413)
 
     async def test_a_url_that_is_no_utf_8_is_a_bad_request(self) -> None:
         cookie = (await self.sign_in()).encode()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import treq
 from twisted.web.http_headers import Headers
@@ -11,6 +12,21 @@ from tests.api.test_resources import ResourceTestCase
 GROUPS = "/api/v1/token-groups"
 CSV = "/api/v1/id-tokens.csv"
 GOOD = b"token,group,maxSessions\nA,Fleet,2\nB,,\n"
+
+
+class NamesTest(ResourceTestCase):
+    async def test_whatever_may_be_a_name_is_found_where_the_answer_says_that_it_is(self) -> None:
+        for path, member in (("/api/v1/id-tokens", "token"), (GROUPS, "name")):
+            for name in ("A", "a/b", "/", "//x/", "%2F", "a b?c#d", "x.csv", "~;=&+"):
+                made = await self.change("POST", path, {member: name})
+                where = made.header("Location")
+                self.assertEqual((made.status, where), (201, f"{path}/{quote(name, safe='')}"))
+                shown = await self.get(where)
+                self.assertEqual((shown.status, shown.json()[member]), (200, name))
+                changed = await self.change("PATCH", where, {"note": "seen"})
+                self.assertEqual((changed.status, changed.json()[member]), (200, name))
+                self.assertEqual((await self.change("DELETE", where)).status, 204)
+                self.assertEqual((await self.get(where)).status, 404)
 
 
 class TokenGroupsTest(ResourceTestCase):

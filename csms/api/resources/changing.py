@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,6 +23,11 @@ def version_of(*values: Any) -> str:
 def etag(version: int | str) -> Mapping[str, str]:
     """The header that tells a resource's version."""
     return {"ETag": f'"{version}"'}
+
+
+def located(kind: str, name: str) -> Mapping[str, str]:
+    """The header that tells where something new is."""
+    return {"Location": f"/api/v1/{kind}/{quote(name, safe='')}"}
 
 
 def check_version(request: HttpRequest, version: int | str) -> None:

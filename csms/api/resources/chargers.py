@@ -11,7 +11,7 @@ from csms.api import queries
 from csms.api.operations import Call, Operation, Reply
 from csms.api.parameters import END, Body, Paged, Text
 from csms.api.resources.auditing import note
-from csms.api.resources.changing import check_version, conflict, etag, invalid, version_of
+from csms.api.resources.changing import check_version, conflict, etag, invalid, located, version_of
 from csms.api.resources.reading import not_found, read
 from csms.api.views import ChargerView, NewCharger, NewPassword, Page, charger_view, fields_of
 from csms.domain.credentials import MAX_LENGTH, MIN_LENGTH, generate_password, hash_password, objection
@@ -87,7 +87,9 @@ async def create_charger(call: Call[Any, ChargerWish]) -> Reply:
         return NewCharger(**fields_of(ChargerView, view), password=shown)
 
     view = await call.services.database.transact(add, name="add charger")
-    return Reply(body=view, headers=etag(_version(view.device_id, view.registration)))
+    return Reply(
+        body=view, headers={**etag(_version(view.device_id, view.registration)), **located("chargers", view.device_id)}
+    )
 
 
 async def change_charger(call: Call[Any, ChargerChange]) -> Reply:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from csms.api.operations import Call, Operation, Reply
 from csms.api.parameters import END, NO_NUL, Body, Paged, Text
 from csms.api.resources.auditing import note
-from csms.api.resources.changing import check_version, conflict, etag, in_utc, version_of
+from csms.api.resources.changing import check_version, conflict, etag, in_utc, located, version_of
 from csms.api.resources.reading import not_found, read
 from csms.api.views import IdTokenView, Page, id_token_view
 from csms.domain.model import IdToken
@@ -94,7 +94,7 @@ async def create_id_token(call: Call[Any, NewIdToken]) -> Reply:
         return view
 
     view = await call.services.database.transact(add, name="add id token")
-    return Reply(body=view, headers=etag(version_of(view)))
+    return Reply(body=view, headers={**etag(version_of(view)), **located("id-tokens", view.token)})
 
 
 async def change_id_token(call: Call[Any, IdTokenChange]) -> Reply:
@@ -166,7 +166,7 @@ OPERATIONS = (
     Operation(
         name="getIdToken",
         method="GET",
-        path="/api/v1/id-tokens/{token}",
+        path="/api/v1/id-tokens/{token:name}",
         tag="id tokens",
         summary="One token",
         role=Role.VIEWER,
@@ -176,7 +176,7 @@ OPERATIONS = (
     Operation(
         name="changeIdToken",
         method="PATCH",
-        path="/api/v1/id-tokens/{token}",
+        path="/api/v1/id-tokens/{token:name}",
         tag="id tokens",
         summary="Block a token, give it another expiry, group, limit or note",
         role=Role.OPERATOR,
@@ -188,7 +188,7 @@ OPERATIONS = (
     Operation(
         name="removeIdToken",
         method="DELETE",
-        path="/api/v1/id-tokens/{token}",
+        path="/api/v1/id-tokens/{token:name}",
         tag="id tokens",
         summary="Forget a token; sessions that ran on it stay",
         role=Role.OPERATOR,

@@ -14,7 +14,7 @@ from csms.api.parameters import END, NO_NUL, Body, Id, Paged, Text
 from csms.api.passwords import TooBusy
 from csms.api.problems import Problem
 from csms.api.resources.auditing import note
-from csms.api.resources.changing import check_version, conflict, etag, in_utc, invalid
+from csms.api.resources.changing import check_version, conflict, etag, in_utc, invalid, located
 from csms.api.resources.reading import not_found, read
 from csms.api.views import Page, fields_of
 from csms.api.views_people import ApiTokenView, NewApiToken, PrincipalView, UserView, token_view, user_view
@@ -119,7 +119,7 @@ async def create_user(call: Call[Any, NewUser]) -> Reply:
         return view
 
     view = await call.services.database.transact(add, name="add user")
-    return Reply(body=view, headers={**etag(view.version), "Location": f"/api/v1/users/{view.name}"})
+    return Reply(body=view, headers={**etag(view.version), **located("users", view.name)})
 
 
 async def change_user(call: Call[Any, UserChange]) -> Reply:

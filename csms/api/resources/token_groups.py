@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from csms.api.operations import Call, Operation, Reply
 from csms.api.parameters import Body, Paged, Text
 from csms.api.resources.auditing import note
-from csms.api.resources.changing import check_version, conflict, etag, version_of
+from csms.api.resources.changing import check_version, conflict, etag, located, version_of
 from csms.api.resources.id_tokens import Note, Sessions, TokenText
 from csms.api.resources.reading import not_found, read
 from csms.api.views import Page
@@ -87,7 +87,7 @@ async def create_group(call: Call[Any, NewTokenGroup]) -> Reply:
         return view
 
     view = await call.services.database.transact(add, name="add token group")
-    return Reply(body=view, headers=etag(version_of(view)))
+    return Reply(body=view, headers={**etag(version_of(view)), **located("token-groups", view.name)})
 
 
 async def change_group(call: Call[Any, TokenGroupChange]) -> Reply:
@@ -162,7 +162,7 @@ OPERATIONS = (
     Operation(
         name="getTokenGroup",
         method="GET",
-        path="/api/v1/token-groups/{name}",
+        path="/api/v1/token-groups/{name:name}",
         tag="id tokens",
         summary="One group",
         role=Role.VIEWER,
@@ -172,7 +172,7 @@ OPERATIONS = (
     Operation(
         name="changeTokenGroup",
         method="PATCH",
-        path="/api/v1/token-groups/{name}",
+        path="/api/v1/token-groups/{name:name}",
         tag="id tokens",
         summary="Give a group another limit or note",
         role=Role.OPERATOR,
@@ -184,7 +184,7 @@ OPERATIONS = (
     Operation(
         name="removeTokenGroup",
         method="DELETE",
-        path="/api/v1/token-groups/{name}",
+        path="/api/v1/token-groups/{name:name}",
         tag="id tokens",
         summary="Forget a group's limit; its tokens stay in it",
         role=Role.OPERATOR,
