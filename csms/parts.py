@@ -10,7 +10,7 @@ from csms.broker.factory import MEMORY, open_broker
 from csms.broker.memory import MemoryBroker, StoreDeadLetter
 from csms.config.loading import ConfigError
 from csms.config.settings import BrokerSettings, DatabaseSettings, Settings
-from csms.ports import Database
+from csms.ports import Database, DatabaseError
 from csms.storage.database import SqlDatabase, open_database
 
 
@@ -20,14 +20,17 @@ def is_embedded(settings: BrokerSettings) -> bool:
 
 
 def make_database(settings: DatabaseSettings, reactor: Any) -> SqlDatabase:
-    """The database. Raises :class:`csms.ports.DatabaseError` for a URL that cannot be right."""
-    return open_database(
-        settings.url,
-        password=settings.password,
-        pool_size=settings.pool_size,
-        statement_timeout_s=settings.statement_timeout_s,
-        reactor=reactor,
-    )
+    """The database. Raises :class:`ConfigError` for a URL that cannot be right."""
+    try:
+        return open_database(
+            settings.url,
+            password=settings.password,
+            pool_size=settings.pool_size,
+            statement_timeout_s=settings.statement_timeout_s,
+            reactor=reactor,
+        )
+    except DatabaseError as error:
+        raise ConfigError(f"[database] url: {error}") from error
 
 
 def make_broker(
@@ -55,7 +58,7 @@ def make_broker(
             reactor=reactor,
         )
     except ValueError as error:
-        raise ConfigError(f"the broker's URL cannot be used: {error}") from error
+        raise ConfigError(f"[broker] url cannot be used: {error}") from error
 
 
 async def shard_count(database: Database, settings: Settings) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from csms.config.settings import Settings, WebhookSettings
 
@@ -40,6 +41,7 @@ class SettingDescription:
     schemes: tuple[str, ...]
     path: bool
     networks: bool
+    origins: bool
 
     @property
     def option(self) -> str:
@@ -78,6 +80,8 @@ class SettingDescription:
             return f"something that begins with {' or '.join(self.schemes)}"
         if self.networks:
             return "addresses or networks like 192.0.2.1 or 10.0.0.0/8, separated by blanks"
+        if self.origins:
+            return "origins like https://app.example.org or http://192.0.2.1:8080, separated by blanks"
         if self.kind in (int, float):
             name = "a whole number" if self.kind is int else "a number"
             if self.minimum is not None and self.maximum is not None:
@@ -100,6 +104,8 @@ class SettingDescription:
         if self.networks:
             for word in words:
                 ip_network(word)
+        if self.origins and not all(map(_is_origin, words)):
+            raise ValueError(text)
         if self.schemes and text != self.default and not text.startswith(self.schemes):
             raise ValueError(text)
         return text
@@ -118,6 +124,14 @@ class SettingDescription:
         if self.maximum is not None and number > self.maximum:
             raise ValueError(text)
         return number
+
+
+def _is_origin(text: str) -> bool:
+    """Whether it is an origin as browsers write it, perhaps with a slash behind it. May raise ValueError."""
+    parts = urlsplit(text)
+    if parts.port == 0 or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def describe() -> Sequence[SettingDescription]:

@@ -25,12 +25,13 @@ def setting(
     schemes: tuple[str, ...] = (),
     path: bool = False,
     networks: bool = False,
+    origins: bool = False,
 ) -> Any:
     """A dataclass field with what a person should know about it, and what ``loading`` checks.
 
     ``words``: the value is a list, separated by blanks, of some of these. ``schemes``: it is a URL that begins with
     one of these. ``path``: it names a file; a relative one is taken from where the program was started.
-    ``networks``: it is a list of addresses and networks, separated by blanks.
+    ``networks``: it is a list of addresses and networks, separated by blanks; ``origins``: one of web origins.
     """
     return field(
         default=default,
@@ -43,6 +44,7 @@ def setting(
             "schemes": schemes,
             "path": path,
             "networks": networks,
+            "origins": origins,
         },
     )
 
@@ -191,7 +193,9 @@ class HttpSettings:
         "proxies, addresses or networks separated by blanks, whose X-Forwarded-For tells where a request comes from",
         networks=True,
     )
-    allowed_origins: str = setting("", "further origins, separated by blanks, whose pages may open /events")
+    allowed_origins: str = setting(
+        "", "further origins, separated by blanks, whose pages may open /events and change anything", origins=True
+    )
     session_hours: float = setting(12.0, "how long a sign-in lasts", minimum=0.1)
     sign_in_link_minutes: float = setting(60.0, "how long a sign-in link can be used", minimum=1)
     metrics_need_sign_in: bool = setting(True, "refuse /metrics to whoever is not signed in, unless from loopback")

@@ -129,6 +129,22 @@ class SecretTests(unittest.TestCase):
         proxies = loaded("[gateway]\ntrusted_proxies = 10.0.0.0/8 2001:db8::1\n").gateway.trusted_proxies
         self.assertEqual(proxies, "10.0.0.0/8 2001:db8::1")
 
+    def test_what_is_no_origin_is_named(self) -> None:
+        for wrong in (
+            "app.example.org",
+            "https://",
+            "ftp://a",
+            "https://a:x",
+            "https://a/b",
+            "https://u@a",
+            "*",
+            "null",
+        ):
+            with self.assertRaisesRegex(ConfigError, "line 2: .http. allowed_origins = .*must be origins like"):
+                loaded(f"[http]\nallowed_origins = https://good.example.org {wrong}\n")
+        good = "https://a.example.org http://192.0.2.1:8080 http://[2001:db8::1]:80/ HTTPS://B.example.org"
+        self.assertEqual(loaded(f"[http]\nallowed_origins = {good}\n").http.allowed_origins, good)
+
 
 class WebhookTests(unittest.TestCase):
     def test_each_webhook_section_is_a_target_in_the_order_of_the_file(self) -> None:
