@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import shutil
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -92,8 +93,10 @@ class Run:
             result.lost, result.doubled = len(findings.lost), len(findings.doubled)
             result.out_of_order = len(findings.disordered)
             result.problems += findings.lines()
-        except (FaultFailed, TimeoutError) as failed:
-            result.problems.append(str(failed) or repr(failed))
+        except FaultFailed as failed:
+            result.problems.append(str(failed))
+        except Exception as error:  # also one of the bench itself: the next fault gets another installation
+            result.problems.append("".join(traceback.format_exception(error)))
         finally:
             for task in running:
                 task.cancel()
