@@ -23,6 +23,7 @@ To add a fault, write one coroutine function in the module where it belongs and 
 - ``field`` (:class:`tests.faults.field.Field`) has the installation, the ledger, the chargers, the browser.
   ``field.check`` fails the fault, ``field.note`` reports a figure beside the usual ones, ``field.seconds(60, 10)`` is
   a duration in the full and in the short run, ``field.allowed`` are words of complaints that belong to the fault.
+- ``short=``: whether ``make test`` causes it, too: each kind of promise once, within little more than a minute.
 - ``layout=``: another installation than the usual two gateways and two workers on a RabbitMQ and a PostgreSQL of their
   own, see ``sites``. Faults of one layout share an installation; after one that failed comes a fresh one.
 - ``touches=``: what it breaks (``gateway``, ``worker``, ``broker``, ``database``, ``charger``).

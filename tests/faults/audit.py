@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.ledger import Ledger, Session
+from tests.faults.ledger import Ledger, Session, number_of
 
 ORDER_COLUMN = "written_order"
 ORDER_STATEMENTS = (
@@ -131,7 +131,7 @@ class Audit:
         newest: dict[str, int] = defaultdict(int)
         seen: set[tuple[str, int]] = set()
         for device, unique_id, *_ in rows:
-            number = int(unique_id.partition(".")[0]) if unique_id[0].isdigit() else 0
+            number = number_of(unique_id)
             if (device, number) not in seen and number:
                 seen.add((device, number))
                 if number < newest[device]:

@@ -86,7 +86,7 @@ async def _alarm(field: Field, on: tuple[str, ...], off: tuple[str, ...]) -> Non
         await field.do(field.site.rabbitmq.control, *off)
 
 
-@fault("shard-queue-deleted", short=True, touches="broker")
+@fault("shard-queue-deleted", touches="broker")
 async def shard_queue_deleted(field: Field) -> None:
     """A shard's queue is unbound and deleted under load: its messages come back, none is answered, it is made anew."""
     manage = field.site.rabbitmq.manage

@@ -117,5 +117,11 @@ class Ledger:
         return slowest
 
 
+def number_of(unique_id: str) -> int:
+    """The number of the message that this was an attempt of; 0: it was none of the load."""
+    number, _, tries = unique_id.partition(".")
+    return int(number) if number.isdigit() and tries.isdigit() else 0
+
+
 def _is_first(attempt: Attempt) -> bool:
     return attempt.unique_id.endswith(".1")

@@ -72,6 +72,8 @@ async def gateway_killed_after_command(field: Field) -> None:
     """SIGKILL of a gateway that has written RemoteStartTransaction: it is sent once, and nobody claims its outcome."""
     charger = Silent(field, "commanded")
     await charger.boot()
+    known = f"select 1 from chargers where device_id = '{charger.device_id}' and ocpp_version <> ''"
+    await field.until(lambda: field.site.query(known), "the database knows which OCPP it speaks")
     path = f"/api/v1/chargers/{charger.device_id}/commands/{START}?wait=false&timeout=5"
     gateway = field.site.gateways[field.site.charger_ports.index(charger.port)]
     code, command = await field.do(post, gateway.http_port, path, {"idTag": "TAG"}, field.site.cookie)

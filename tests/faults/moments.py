@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import psycopg2
 
 from tests.faults.catalogue import fault
 from tests.faults.field import Field
-from tests.faults.sites import Valved
+from tests.faults.networks import Proxied
 from tests.integration.processes import Service
 
 # Backends that have written sessions in a transaction that is open, and wait for our lock before they can commit.
@@ -33,8 +34,8 @@ async def worker_in_mid_batch(field: Field) -> AsyncIterator[Service]:
     victims: list[Service] = []
 
     def somebody_waits() -> bool:
-        ports = {port for (port,) in field.site.query(_IN_MID_BATCH)}
-        victims.extend(worker for worker in field.site.workers if ports & worker.ports())
+        ports = _ports_of(field, _IN_MID_BATCH)
+        victims.extend(worker for worker in field.site.workers if ports & field.site.database_ports(worker))
         return bool(victims)
 
     try:
@@ -54,30 +55,31 @@ async def worker_killed_before_commit(field: Field) -> None:
     await field.start(victim)
 
 
-@fault("worker-killed-before-ack", layout=Valved, touches="worker")
+@fault("worker-killed-before-ack", layout=Proxied, touches="worker")
 async def worker_killed_before_ack(field: Field) -> None:
     """SIGKILL of a worker between COMMIT and ack: nothing it says reaches the broker any more."""
     victim = await field.busy_worker()
-    valve = field.site.valves[victim.name]
+    link = field.site.broker_links[victim.name]
     before = len(await field.do(field.site.query, _WRITTEN))
-    valve.hold_requests()
+    await field.do(partial(link.stall, to_client=False))
     try:
         await field.until(
             lambda: len(field.site.query(_WRITTEN)) >= before + ENOUGH, "batches are committed and not acked"
         )
         await field.kill(victim)
     finally:
-        valve.cut()
+        await field.do(link.cut)
+        await field.do(link.resume)
     field.over()
     await field.start(victim)
 
 
-@fault("gateway-killed-before-answer", layout=Valved, short=True, touches="gateway")
+@fault("gateway-killed-before-answer", layout=Proxied, short=True, touches="gateway")
 async def gateway_killed_before_answer(field: Field) -> None:
     """SIGKILL of a gateway between the broker's confirm, which it does not hear any more, and the answers."""
     victim = await field.busy_gateway()
-    valve = field.site.valves[victim.name]
-    valve.hold_answers()
+    link = field.site.broker_links[victim.name]
+    await field.do(partial(link.stall, to_server=False))
 
     def written_unanswered() -> int:
         unanswered = {(one.unique_id, one.device_id) for one in list(field.ledger.attempts) if not one.answered_at}
@@ -87,7 +89,8 @@ async def gateway_killed_before_answer(field: Field) -> None:
         await field.until(lambda: written_unanswered() >= ENOUGH, "messages are worked off and not answered")
         await field.kill(victim)
     finally:
-        valve.cut()
+        await field.do(link.cut)
+        await field.do(link.resume)
     field.over()
     field.note("written, never answered", await field.do(written_unanswered))
     await field.start(victim)
@@ -99,12 +102,15 @@ async def worker_frozen_in_transaction(field: Field) -> None:
     async with worker_in_mid_batch(field) as victim:
         victim.pause()
     try:
-        await field.until(lambda: _port_of(field, _IDLE_IN_TRANSACTION) & victim.ports(), "its transaction is open")
+        await field.until(
+            lambda: _ports_of(field, _IDLE_IN_TRANSACTION) & field.site.database_ports(victim),
+            "its transaction is open",
+        )
         field.note("gap s", await field.all_answered())
         await asyncio.sleep(field.seconds(30, 1))
     finally:
         victim.resume()
 
 
-def _port_of(field: Field, statement: str) -> set[Any]:
+def _ports_of(field: Field, statement: str) -> set[Any]:
     return {port for (port,) in field.site.query(statement)}

@@ -54,6 +54,9 @@ class Proxied(ScaledOut):
     def broker_ports(self, service: Service) -> set[int]:
         return self.broker_links[service.name].far_ports()
 
+    def database_ports(self, service: Service) -> set[int]:
+        return self.database_links[service.name].far_ports()
+
     def end(self) -> None:
         super().end()
         self.network.close()

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import psycopg2
 
 from tests.faults.audit import ORDER_COLUMN, ORDER_STATEMENTS
-from tests.faults.valve import Valve
 from tests.integration.people import sign_in
 from tests.integration.processes import Service
 from tests.integration.scenario import query
@@ -77,7 +76,6 @@ class Site:
     async def start(self) -> None:
         """Start everything, and wait until it is ready."""
         await asyncio.to_thread(self.start_servers)
-        await self.open_links()
         self.make_services()
         await self.launch(*self.services)
         self.cookie = await asyncio.to_thread(sign_in, self.gateways[0].sign_in_link())
@@ -92,9 +90,6 @@ class Site:
 
     def start_servers(self) -> None:
         """Start the broker and the database, if there are any."""
-
-    async def open_links(self) -> None:
-        """Put something between csms and its servers, if that is what the site is for."""
 
     def make_services(self) -> None:
         """Fill ``gateways``, ``workers`` and ``charger_ports``."""
@@ -184,39 +179,15 @@ class ScaledOut(Site):
         """The ports by which the broker knows a process."""
         return service.ports()
 
+    def database_ports(self, service: Service) -> set[int]:
+        """The ports by which the database knows a process."""
+        return service.ports()
+
     def prepare_database(self) -> None:
         with psycopg2.connect(self.audit_url) as connection, connection.cursor() as cursor:
             for statement in ORDER_STATEMENTS:
                 cursor.execute(statement)
         connection.close()
-
-
-class Valved(ScaledOut):
-    """Every process has a valve of its own between itself and RabbitMQ."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.valves: dict[str, Valve] = {}
-
-    async def open_links(self) -> None:
-        for name in ("gateway-1", "gateway-2", "worker-1", "worker-2"):
-            self.valves[name] = valve = Valve(self.rabbitmq.ports["amqp"])
-            await valve.open()
-
-    def settings(self, name: str) -> dict[str, str]:
-        if name not in self.valves:  # a process that a fault adds by itself
-            return super().settings(name)
-        address = f"127.0.0.1:{self.rabbitmq.ports['amqp']}"
-        url = self.broker_url.replace(address, f"127.0.0.1:{self.valves[name].port}")
-        return {**super().settings(name), "CSMS_BROKER_URL": url}
-
-    def broker_ports(self, service: Service) -> set[int]:
-        return self.valves[service.name].far_ports()
-
-    async def close(self) -> None:
-        await super().close()
-        for valve in self.valves.values():
-            await valve.close()
 
 
 class Clocked(ScaledOut):

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.servers.daemon import free_port
+from tests.servers.daemon import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "--nodaemon", "--pidfile=")
@@ -30,7 +30,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**own, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **settings}
 
 
-def admin(directory: Path, settings: Mapping[str, str], *arguments: str) -> Any:
+def admin(directory: Path, settings: Mapping[str, str], *arguments: str, timeout_s: float = START_TIMEOUT_S) -> Any:
     """What ``csms-admin --json`` answers; fails with what it says."""
     done = subprocess.run(
         [sys.executable, "-m", "csms.admin", "--json", *arguments],
@@ -38,7 +38,7 @@ def admin(directory: Path, settings: Mapping[str, str], *arguments: str) -> Any:
         env=environment(settings),
         capture_output=True,
         text=True,
-        timeout=START_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     if done.returncode != 0:
@@ -176,9 +176,15 @@ class Service:
         return [event["message"] for event in self.events() if event["level"] in _BAD_LEVELS or _warns(event)]
 
     def sign_in_link(self) -> str:
-        """The link that it printed at its start."""
-        link: str = next(event["link"] for event in self.events() if "link" in event)
-        return link
+        """The link that it prints at its start, perhaps a moment after it is ready."""
+        links: list[str] = []
+
+        def printed() -> bool:
+            links.extend(event["link"] for event in self.events() if "link" in event)
+            return bool(links)
+
+        assert wait_until(printed, START_TIMEOUT_S), f"{self.name} has printed no link\n{self.output()}"
+        return links[0]
 
 
 def _warns(event: Mapping[str, Any]) -> bool:
