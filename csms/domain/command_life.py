@@ -32,6 +32,11 @@ OUTCOMES = (
     CommandState.INVALID,
 )
 """What a gateway may tell of a command."""
+_STILL = {
+    CommandState.UNKNOWN: OUTCOMES,
+    CommandState.TIMED_OUT: (CommandState.ANSWERED, CommandState.REFUSED),
+}
+"""What may still become of a command that was given up."""
 MAX_ERROR_CODE = 50
 MAX_ERROR_DESCRIPTION = 255
 MAX_FAULT = 500
@@ -150,7 +155,7 @@ def command_result(call: Call) -> Handled:
     outcome = text(payload, "outcome", 20)
     if command is None or outcome not in OUTCOMES:
         return call.done()
-    if command.state.is_final and command.state is not CommandState.UNKNOWN:
+    if command.state.is_final and outcome not in _STILL.get(command.state, ()):
         return call.done()
     answer = payload.get("answer")
     command.fault = text(payload, "fault", MAX_FAULT)

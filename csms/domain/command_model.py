@@ -9,7 +9,7 @@
     queued    +--> not_connected, expired, cancelled, invalid
 
 ``sent`` is entered once, before anything is written to the socket, so that no command is ever written twice. What comes
-late still counts: an answer replaces ``unknown``.
+late still counts: an answer replaces ``timed_out`` and ``unknown``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CommandState(StrEnum):
     REFUSED = "refused"
     """The charger answered with a CALLERROR."""
     TIMED_OUT = "timed_out"
-    """It was sent and not answered in time: whether it took effect is unknown."""
+    """It was sent and not answered in time: whether it took effect is unknown until an answer comes after all."""
     UNKNOWN = "unknown"
     """The connection or the gateway ended after it was sent: whether it took effect is unknown."""
     NOT_CONNECTED = "not_connected"

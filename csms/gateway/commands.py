@@ -31,7 +31,8 @@ from csms.gateway.outlet import Outlet
 from csms.ocpp import frames
 from csms.ocpp.connection import Connection
 from csms.ocpp.errors import LocalError
-from csms.ocpp.events import CallLost, CallTimedOut, ErrorReceived, ResultReceived
+from csms.ocpp.events import CallLost, CallTimedOut, ErrorReceived, ResultReceived, Why
+from csms.ocpp.outbox import REMEMBERED_CALLS
 from csms.ports import BrokerError
 
 QUEUE_FULL = "QueueFull"
@@ -67,6 +68,8 @@ class CommandLine:
         self._outlet = outlet
         self._waiting: list[tuple[int, int, CommandOrder]] = []
         self._ids: set[str] = set()
+        self._overdue: dict[str, CommandOrder] = {}
+        """Those that were not answered in time, and still may be."""
         self._arrived = 0
         self.working = False
         """A command is on its way to the charger or waits for the charger's answer."""
@@ -91,6 +94,12 @@ class CommandLine:
 
     def heed(self, event: Outcome) -> None:
         """The charger has answered, or nobody waits for it any longer."""
+        if isinstance(event, ResultReceived | ErrorReceived) and event.late:
+            metrics.BAD_FRAMES.labels(Why.LATE_ANSWER.value).inc()
+            overdue = self._overdue.pop(event.unique_id, None)
+            if overdue is not None:
+                self._tell_outcome(overdue, event)
+            return
         answer, self._answer = self._answer, None
         self._desk.in_hand.discard(self)
         if answer is not None:
@@ -170,6 +179,9 @@ class CommandLine:
                 code, description = event.code, event.description
                 self._tell(order, CommandState.REFUSED, raw=event.raw, errorCode=code, errorDescription=description)
             case CallTimedOut():
+                self._overdue[order.command_id] = order
+                if len(self._overdue) > REMEMBERED_CALLS:
+                    del self._overdue[next(iter(self._overdue))]
                 self._tell(order, CommandState.TIMED_OUT, errorDescription="the charger has not answered in time")
             case CallLost():
                 self._tell(order, CommandState.UNKNOWN, errorDescription="the connection ended before the answer")

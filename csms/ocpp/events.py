@@ -62,7 +62,10 @@ class SendReceived:
 
 @dataclass(frozen=True, slots=True)
 class ResultReceived:
-    """The charger's CALLRESULT to our ``call``; ``fault`` is set when its payload breaks the schema."""
+    """The charger's CALLRESULT to our ``call``; ``fault`` is set when its payload breaks the schema.
+
+    ``late``: it was given up before (:class:`CallTimedOut`); another call may be under way by now.
+    """
 
     unique_id: str
     action: str
@@ -70,11 +73,12 @@ class ResultReceived:
     raw: str
     fault: Fault | None = None
     cleaned: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorReceived:
-    """The charger refused our ``call``; ``code`` as it spelled it."""
+    """The charger refused our ``call``; ``code`` as it spelled it. ``late`` as in :class:`ResultReceived`."""
 
     unique_id: str
     action: str
@@ -82,11 +86,12 @@ class ErrorReceived:
     description: str
     details: dict[str, Any]
     raw: str
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CallTimedOut:
-    """No answer to our ``call`` in time: whether it took effect is unknown. The next call may be made."""
+    """No answer to our ``call`` in time: until one comes, whether it took effect is unknown. The next may be made."""
 
     unique_id: str
     action: str

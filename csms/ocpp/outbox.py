@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from csms.ocpp import frames
 from csms.ocpp.directions import direction
@@ -22,7 +22,9 @@ from csms.ocpp.frames import Call, CallError, CallResultError
 from csms.ocpp.schemas import Fault, check_request, check_response
 from csms.ocpp.versions import Version
 
-_REMEMBERED_CALLS = 16
+T = TypeVar("T")
+REMEMBERED_CALLS = 16
+"""Of those that were answered, and of those that were given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,13 @@ class Outstanding:
 class Outbox:
     """Our direction of a connection."""
 
-    __slots__ = ("_finished", "_version", "outstanding")
+    __slots__ = ("_finished", "_overdue", "_version", "outstanding")
 
     def __init__(self, version: Version) -> None:
         self.outstanding: Outstanding | None = None
         self._version = version
         self._finished: dict[str, Why] = {}
+        self._overdue: dict[str, str] = {}
 
     def call(self, unique_id: str, action: str, payload: dict[str, Any], deadline: float) -> str:
         """The text to send; raises :class:`LocalError` and sends nothing."""
@@ -61,6 +64,7 @@ class Outbox:
         except ValueError as error:
             raise LocalError(f"{action}: {error}") from error
         self._finished.pop(unique_id, None)
+        self._overdue.pop(unique_id, None)
         self.outstanding = Outstanding(unique_id, action, deadline)
         return text
 
@@ -68,13 +72,13 @@ class Outbox:
         self, unique_id: str, payload: dict[str, Any], raw: str, *, cleaned: bool, fault: Fault | None = None
     ) -> list[Event]:
         """A CALLRESULT arrived; ``fault`` when its frame was already found wanting."""
-        call = self.outstanding
-        if call is None or call.unique_id != unique_id:
+        answered = self._answered(unique_id)
+        if answered is None:
             return self._unmatched(unique_id)
-        self._finish(Why.REPEATED_ANSWER)
+        action, late = answered
         if fault is None:
-            fault = check_response(self._version, call.action, payload)
-        events: list[Event] = [ResultReceived(unique_id, call.action, payload, raw, fault, cleaned)]
+            fault = check_response(self._version, action, payload)
+        events: list[Event] = [ResultReceived(unique_id, action, payload, raw, fault, cleaned, late)]
         if fault is not None and self._version is Version.V21:
             code = spelling(fault.code, self._version)
             events.append(SendText(frames.encode(CallResultError(unique_id, code, str(fault), {}))))
@@ -82,18 +86,19 @@ class Outbox:
 
     def error(self, frame: CallError, raw: str) -> list[Event]:
         """A CALLERROR arrived."""
-        call = self.outstanding
-        if call is None or call.unique_id != frame.unique_id:
+        answered = self._answered(frame.unique_id)
+        if answered is None:
             return self._unmatched(frame.unique_id)
-        self._finish(Why.REPEATED_ANSWER)
-        return [ErrorReceived(call.unique_id, call.action, frame.code, frame.description, frame.details, raw)]
+        action, late = answered
+        return [ErrorReceived(frame.unique_id, action, frame.code, frame.description, frame.details, raw, late)]
 
     def timeout(self, now: float) -> list[Event]:
-        """Give up on a CALL whose time is over."""
+        """Give up on a CALL whose time is over; its answer may still come."""
         call = self.outstanding
         if call is None or now < call.deadline:
             return []
-        self._finish(Why.LATE_ANSWER)
+        self.outstanding = None
+        _remember(self._overdue, call.unique_id, call.action)
         return [CallTimedOut(call.unique_id, call.action)]
 
     def lost(self) -> list[Event]:
@@ -101,13 +106,24 @@ class Outbox:
         call, self.outstanding = self.outstanding, None
         return [] if call is None else [CallLost(call.unique_id, call.action)]
 
-    def _finish(self, further_answers_are: Why) -> None:
-        call, self.outstanding = self.outstanding, None
-        if call is None:
-            return
-        self._finished[call.unique_id] = further_answers_are
-        if len(self._finished) > _REMEMBERED_CALLS:
-            del self._finished[next(iter(self._finished))]
+    def _answered(self, unique_id: str) -> tuple[str, bool] | None:
+        """The action of the CALL that is answered by this, and whether it had been given up; None when it is none."""
+        call = self.outstanding
+        if call is not None and call.unique_id == unique_id:
+            action, late = call.action, False
+            self.outstanding = None
+        elif unique_id in self._overdue:
+            action, late = self._overdue.pop(unique_id), True
+        else:
+            return None
+        _remember(self._finished, unique_id, Why.REPEATED_ANSWER)
+        return action, late
 
     def _unmatched(self, unique_id: str) -> list[Event]:
         return [Ignored(self._finished.get(unique_id, Why.UNKNOWN_ANSWER), unique_id)]
+
+
+def _remember(calls: dict[str, T], unique_id: str, what: T) -> None:
+    calls[unique_id] = what
+    if len(calls) > REMEMBERED_CALLS:
+        del calls[next(iter(calls))]

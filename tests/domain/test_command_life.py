@@ -9,11 +9,13 @@ from typing import Any
 from csms.domain import command_life as life
 from csms.domain.command_model import Command, CommandState, Priority
 from csms.domain.commands import LOST_AFTER, MOVES_WITHIN, new_command, order_of
+from csms.domain.credentials import verify
 from csms.domain.handling import Notes
 from csms.domain.messages import COMMAND_RESULT, COMMAND_SENT, CONNECTION_OPENED, CommandOrder, decode, encode
 from tests.domain.station import Station
 
 State = CommandState
+PASSWORD = "9f2c0b7d4e61a8533c5fd09e1b7a6248"
 
 
 class CommandLifeTests(unittest.TestCase):
@@ -132,15 +134,36 @@ class CommandLifeTests(unittest.TestCase):
             (command.state, command.error_code, command.error_description), (State.REFUSED, "NotSupported", "no")
         )
 
-    def test_a_late_answer_replaces_unknown_and_nothing_else(self) -> None:
-        late, timed_out = self.command(), self.command()
-        for command in (late, timed_out):
-            life.claim(self.uow, command.command_id, self.now)
-        self.result(late, "unknown")
-        self.result(late, "answered", answer={"status": "Accepted"})
-        self.result(timed_out, "timed_out")
-        self.result(timed_out, "answered", answer={"status": "Accepted"})
-        self.assertEqual([late.state, timed_out.state], [State.ANSWERED, State.TIMED_OUT])
+    def test_a_late_answer_replaces_what_is_not_known_and_nothing_else(self) -> None:
+        for given_up in ("unknown", "timed_out"):
+            for outcome, state in (("answered", State.ANSWERED), ("refused", State.REFUSED)):
+                command = self.command()
+                life.claim(self.uow, command.command_id, self.now)
+                self.result(command, given_up, errorDescription="no answer")
+                self.result(command, outcome, answer={"status": "Accepted"})
+                self.assertEqual((command.state, command.error_description), (state, ""))
+                for later in ("timed_out", "unknown", "refused", "answered"):
+                    self.result(command, later)
+                    self.assertIs(command.state, state)
+
+    def test_what_was_not_answered_in_time_is_not_less_known_later(self) -> None:
+        command = self.command()
+        life.claim(self.uow, command.command_id, self.now)
+        self.result(command, "timed_out")
+        for outcome in ("unknown", "invalid", "timed_out"):
+            self.result(command, outcome)
+            self.assertIs(command.state, State.TIMED_OUT)
+
+    def test_a_late_answer_has_its_effects(self) -> None:
+        self.station.charger.ocpp_version = "1.6"
+        payload = f'{{"key":"AuthorizationKey","value":"{PASSWORD}"}}'
+        command = self.command("ChangeConfiguration", payload)
+        life.claim(self.uow, command.command_id, self.now)
+        self.result(command, "timed_out")
+        self.assertEqual(len(self.station.charger.next_passwords), 1)
+        self.result(command, "answered", answer={"status": "Accepted"})
+        self.assertEqual(self.station.charger.next_passwords, {})
+        self.assertTrue(verify(self.station.charger.password_hash, PASSWORD))
 
     def test_results_that_make_no_sense_change_nothing(self) -> None:
         command = self.command()

@@ -246,6 +246,23 @@ class CommandTests(CommandCase):
         await self.worker.came(COMMAND_RESULT)
         self.assertEqual(self.results()[0]["outcome"], "timed_out")
 
+    async def test_an_answer_that_comes_late_is_told_and_not_taken_for_that_of_the_next_command(self) -> None:
+        peer = await self.connected()
+        await self.order(late := self.command(timeout_s=0.2))
+        await self.order(following := self.command("ClearCache", "{}"))
+        for _ in range(2):
+            await peer.message()
+        peer.send_frame(json.dumps([3, late.command_id, {"status": "Rejected"}]))
+        peer.send_frame(json.dumps([3, late.command_id, {"status": "Accepted"}]))
+        peer.send_frame(json.dumps([3, following.command_id, {"status": "Accepted"}]))
+        await self.worker.came(COMMAND_RESULT, 3)
+        told = [(one["commandId"], one["outcome"], one.get("answer")) for one in self.results()]
+        first, second = {"status": "Rejected"}, {"status": "Accepted"}
+        self.assertEqual(told[0], (late.command_id, "timed_out", None))
+        self.assertCountEqual(
+            told[1:], [(late.command_id, "answered", first), (following.command_id, "answered", second)]
+        )
+
     async def test_a_connection_that_ends_before_the_answer_leaves_the_outcome_unknown(self) -> None:
         peer = await self.connected()
         await self.order(self.command())

@@ -83,15 +83,34 @@ class OurCallsTests(unittest.TestCase):
         self.assertEqual(self.connection.timeout(130.0), [CallTimedOut("r1", "Reset")])
         self.assertEqual(self.connection.timeout(1e9), [])
 
-    def test_a_late_answer_is_counted_and_never_taken_for_the_next_call(self) -> None:
+    def test_a_late_answer_is_told_once_and_never_taken_for_the_next_call(self) -> None:
         self.reset("r1", now=0.0)
         self.connection.timeout(30.0)
         self.reset("r2", now=30.0)
-        self.assert_ignored(self.connection.receive(f'[3,"r1",{ACCEPTED}]'), Why.LATE_ANSWER)
-        self.assert_ignored(self.connection.receive('[4,"r1","GenericError","",{}]'), Why.LATE_ANSWER)
+        late = only(self.connection.receive(f'[3,"r1",{ACCEPTED}]'), ResultReceived)
+        self.assertEqual(
+            (late.unique_id, late.action, late.payload, late.late), ("r1", "Reset", {"status": "Accepted"}, True)
+        )
+        self.assert_ignored(self.connection.receive('[4,"r1","GenericError","",{}]'), Why.REPEATED_ANSWER)
         assert self.connection.outstanding is not None
         self.assertEqual(self.connection.outstanding.unique_id, "r2")
-        only(self.connection.receive(f'[3,"r2",{ACCEPTED}]'), ResultReceived)
+        self.assertFalse(only(self.connection.receive(f'[3,"r2",{ACCEPTED}]'), ResultReceived).late)
+
+    def test_a_late_refusal_is_told_and_a_late_answer_that_breaks_its_schema_too(self) -> None:
+        for number, text in enumerate(('[4,"r0","NotSupported","no",{}]', '[3,"r1",{"status":"Perhaps"}]')):
+            self.reset(f"r{number}", now=0.0)
+            self.connection.timeout(30.0)
+            (told,) = self.connection.receive(text)
+            assert isinstance(told, ResultReceived | ErrorReceived)
+            self.assertTrue(told.late)
+            self.assertEqual(getattr(told, "fault", None) is not None, number == 1)
+
+    def test_memory_of_calls_that_were_given_up_is_bounded(self) -> None:
+        for number in range(40):
+            self.reset(f"r{number}", now=0.0)
+            self.connection.timeout(30.0)
+        self.assert_ignored(self.connection.receive(f'[3,"r0",{ACCEPTED}]'), Why.UNKNOWN_ANSWER)
+        self.assertTrue(only(self.connection.receive(f'[3,"r39",{ACCEPTED}]'), ResultReceived).late)
 
     def test_a_repeated_answer_and_an_unknown_one_are_counted(self) -> None:
         self.assert_ignored(self.connection.receive(f'[3,"r1",{ACCEPTED}]'), Why.UNKNOWN_ANSWER)
