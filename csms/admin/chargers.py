@@ -10,6 +10,7 @@ from urllib.parse import quote
 from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site, read_input
+from csms.domain import password_rotation
 from csms.domain.credentials import generate_password, hash_password, objection
 from csms.domain.model import Charger
 from csms.domain.repositories import UnitOfWork
@@ -46,8 +47,7 @@ async def set_password(site: Site, arguments: argparse.Namespace) -> Answer:
         charger = uow.chargers.by_device_id(arguments.device_id)
         if charger is None:
             return False
-        charger.password_hash = hash_password(password)
-        charger.next_passwords.clear()
+        password_rotation.replace(charger, password)
         note(site, uow, "charger set-password", f"chargers/{charger.device_id}/password")
         return True
 

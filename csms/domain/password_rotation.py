@@ -31,6 +31,12 @@ def offer(charger: Charger, name: str, password: str) -> None:
     charger.next_passwords[name] = hash_password(password)
 
 
+def replace(charger: Charger, password: str) -> None:
+    """Somebody has set ``password`` in the charger by hand: no other one opens any more, nor will one on its way."""
+    charger.password_hash = hash_password(password)
+    charger.next_passwords.clear()
+
+
 def arrived(next_passwords: Mapping[str, str], presented: bytes) -> str | None:
     """The name of the new password that was ``presented``; None when it is none of them."""
     return next((name for name, stored in next_passwords.items() if verify(stored, presented)), None)

@@ -7,8 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from csms.domain.credentials import verify
+from csms.domain.credentials import generate_password, verify
 from csms.domain.model import LogEntry, Sample, SessionState
+from csms.domain.password_rotation import offer
 from csms.domain.repositories import UnitOfWork
 from tests.api.site_case import NOON, Answer
 from tests.api.test_rest import RestTestCase
@@ -151,6 +152,20 @@ class ChargersTest(ResourceTestCase):
             answer = await self.change("POST", "/api/v1/chargers", {"deviceId": name})
             self.assertEqual((answer.status, answer.json()["pointer"]), (422, "/deviceId"), repr(name))
         self.assertEqual((await self.change("POST", "/api/v1/chargers", {"deviceId": "a b-._~*"})).status, 201)
+
+    async def test_a_password_that_is_set_by_hand_ends_those_on_their_way(self) -> None:
+        await self.change("POST", "/api/v1/chargers", {"deviceId": "CP-1"})
+
+        def offered(uow: UnitOfWork) -> None:
+            charger = uow.chargers.by_device_id("CP-1")
+            assert charger is not None
+            offer(charger, "command", generate_password())
+
+        await self.database.transact(offered, name="test")
+        self.assertEqual((await self.change("POST", "/api/v1/chargers/CP-1/password", {})).status, 200)
+        charger = await self.database.read(lambda uow: uow.chargers.by_device_id("CP-1"), name="test")
+        assert charger is not None
+        self.assertEqual(charger.next_passwords, {})
 
     async def has_password(self, device_id: str, password: str) -> bool:
         def look(uow: UnitOfWork) -> bool:

@@ -14,6 +14,7 @@ from csms.api.resources.auditing import note
 from csms.api.resources.changing import check_version, conflict, etag, invalid, located, version_of
 from csms.api.resources.reading import not_found, read
 from csms.api.views import ChargerView, NewCharger, NewPassword, Page, charger_view, fields_of
+from csms.domain import password_rotation
 from csms.domain.credentials import MAX_LENGTH, MIN_LENGTH, generate_password, hash_password, objection
 from csms.domain.model import Charger, Registration
 from csms.domain.people import Role
@@ -115,7 +116,7 @@ async def set_password(call: Call[Any, PasswordWish]) -> NewPassword:
 
     def change(uow: UnitOfWork) -> None:
         charger = charger_of(call, uow)
-        charger.password_hash = hash_password(password)
+        password_rotation.replace(charger, password)
         note(call, uow, f"chargers/{charger.device_id}/password")
 
     await call.services.database.transact(change, name="set charger password")
