@@ -270,12 +270,8 @@ class Analytics(Protocol):
 
     def use(self, charger_id: int, *, since: datetime, until: datetime) -> Sequence[HourlyUse]: ...
 
-    def register(self, session_id: int) -> tuple[float, datetime] | None:
-        """The energy register of a session (Wh since its start) that was last added up, and its time."""
-        ...
-
     def registers(self, session_ids: Iterable[int]) -> Mapping[int, tuple[float, datetime]]:
-        """The same for many sessions, in one query; those without a register are left out."""
+        """What was last added up of sessions: energy (Wh since the start) and time; those without are left out."""
         ...
 
     def set_register(self, session_id: int, energy_wh: float, at: datetime) -> None: ...

@@ -66,9 +66,6 @@ class SqlAnalytics:
         query = _use.query().where(table.charger_id == charger_id, table.hour >= since, table.hour < until)
         return [_use.record(row) for row in self._sql.rows(query.order_by(table.hour))]
 
-    def register(self, session_id: int) -> tuple[float, datetime] | None:
-        return self.registers([session_id]).get(session_id)
-
     def registers(self, session_ids: Iterable[int]) -> Mapping[int, tuple[float, datetime]]:
         wanted = set(session_ids)
         unknown = wanted - self._registers.keys()

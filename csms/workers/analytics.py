@@ -14,7 +14,7 @@ from datetime import datetime
 from twisted.internet.interfaces import IReactorTime
 
 from csms.domain.messages import Notification, NotificationType, decode_notification
-from csms.domain.model import HourlyUse
+from csms.domain.model import HourlyUse, Session
 from csms.domain.repositories import UnitOfWork
 from csms.ports import Database, Message
 from csms.walltime import utc
@@ -59,7 +59,8 @@ def add_up(notifications: Sequence[Notification], uow: UnitOfWork, now: datetime
     """Add the notifications that had not been there before to the hours of their chargers."""
     new = set(uow.consumed.first_times(CONSUMER, [one.event_id for one in notifications], now))
     mentioned = {one.data["sessionId"] for one in notifications if one.event_id in new}
-    uow.sessions.fetch(mentioned - uow.analytics.registers(mentioned).keys())
+    known = uow.analytics.registers(mentioned)
+    begun = uow.sessions.fetch(mentioned - known.keys())
     hours = _Hours()
     registers: dict[int, _Register] = {}
     for notification in notifications:
@@ -67,7 +68,7 @@ def add_up(notifications: Sequence[Notification], uow: UnitOfWork, now: datetime
             continue
         new.discard(notification.event_id)
         session_id = notification.data["sessionId"]
-        register = registers.get(session_id) or _register(session_id, uow)
+        register = registers.get(session_id) or _register(known.get(session_id), begun.get(session_id))
         if register is None:
             continue
         registers[session_id] = register
@@ -134,12 +135,10 @@ class _Register:
         self.at = at
 
 
-def _register(session_id: int, uow: UnitOfWork) -> _Register | None:
-    """The session's register; at its beginning when nothing was added up yet. None: there is no such session."""
-    known = uow.analytics.register(session_id)
+def _register(known: tuple[float, datetime] | None, session: Session | None) -> _Register | None:
+    """A session's register; at its beginning when nothing was added up yet. None: there is no such session."""
     if known is not None:
         return _Register(*known)
-    session = uow.sessions.get(session_id)
     return None if session is None else _Register(0.0, session.started_at)
 
 

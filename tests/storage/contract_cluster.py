@@ -106,16 +106,16 @@ class ClusterContract(DatabaseCase):
         self.assertEqual(found[0].energy_wh, 10.0)
 
     async def test_a_register_is_what_was_set_last(self) -> None:
-        self.assertIsNone(await self.look(lambda uow: uow.analytics.register(7)))
+        self.assertIsNone(await self.look(lambda uow: uow.analytics.registers([7]).get(7)))
 
         def work(uow: SqlUnitOfWork) -> tuple[float, datetime] | None:
             uow.analytics.set_register(7, 1.0, NOW)
             uow.analytics.set_register(7, 2.0, NOW + timedelta(seconds=1))
-            return uow.analytics.register(7)
+            return uow.analytics.registers([7]).get(7)
 
         expected = (2.0, NOW + timedelta(seconds=1))
         self.assertEqual(await self.write(work), expected)
-        self.assertEqual(await self.look(lambda uow: uow.analytics.register(7)), expected)
+        self.assertEqual(await self.look(lambda uow: uow.analytics.registers([7]).get(7)), expected)
 
     async def test_a_sign_in_link_works_once_and_before_it_expires(self) -> None:
         for name in ("fresh", "old"):
