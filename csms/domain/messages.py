@@ -29,7 +29,9 @@ CONNECTION_CLOSED = "ConnectionClosed"
 GATEWAY_STARTED = "GatewayStarted"
 COMMAND_SENT = "CommandSent"
 COMMAND_RESULT = "CommandResult"
-"""Message types that no charger sends: a gateway tells of its connections, of its own start, and of commands."""
+CALL_REFUSED = "CallRefused"
+"""Message types that no charger sends: a gateway tells of its connections, of its own start, of commands, and of CALLs
+that it has answered with a CALLERROR, which have no effect but their place in the message log."""
 COMMAND = "command"
 """``type`` of a :class:`CommandOrder` on the broker."""
 

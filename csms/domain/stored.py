@@ -1,6 +1,7 @@
 """Where what the actions of 1.6 change is found: the tables of the database. For people, and checked by a test.
 
-Besides these, each message of a charger is in ``charger_data``, and each command with its answer in ``commands``.
+Besides these, each message of a charger is in ``charger_data`` (of heartbeats and of what is refused only so many), and
+each command with its answer in ``commands``.
 """
 
 from __future__ import annotations

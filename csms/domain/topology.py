@@ -33,6 +33,7 @@ EVENTS_STREAM = "events_stream"
 CONNECTION_OPENED_KEY = "ocpp.connection.opened"
 CONNECTION_CLOSED_KEY = "ocpp.connection.closed"
 GATEWAY_STARTED_KEY = "ocpp.gateway.started"
+CALL_REFUSED_KEY = "ocpp.refused"
 ALL_NOTIFICATIONS = "notification.#"
 CHARGING_NOTIFICATIONS = "notification.charging.#"
 

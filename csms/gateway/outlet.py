@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from csms.domain import topology
 from csms.domain.identifiers import new_id
 from csms.domain.messages import (
+    CALL_REFUSED,
     COMMAND_RESULT,
     COMMAND_SENT,
     CONNECTION_CLOSED,
@@ -20,22 +21,37 @@ from csms.domain.secrets import without_secrets
 from csms.gateway.admission import Identity
 from csms.gateway.upstream import Upstream
 from csms.logs import TRAIL
-from csms.ocpp import frames
-from csms.ocpp.events import CallReceived, SendReceived
+from csms.ocpp import frames, json
+from csms.ocpp.errors import spelling
+from csms.ocpp.events import CallReceived, Refused, SendReceived
 from csms.ocpp.versions import Version
+from csms.ports import BrokerError
 from csms.walltime import utc
 
 _MAY_HOLD_SECRETS = frozenset({"NotifyReport", "NotifyEvent"})
 """They tell what variables of the device model are; passwords are not to be among them, but who knows."""
+
+REFUSALS_PER_MINUTE = 60
+"""CALLs of one connection that are told of though they were refused; a broken charger would fill the message log."""
+MAX_WORD = 255
 
 Told = CallReceived | SendReceived
 _log = Logger(namespace="csms.gateway")
 
 
 class Outlet:
-    """Makes the broker's messages out of a connection's events. Its methods raise BrokerError."""
+    """Makes the broker's messages out of a connection's events. Its methods raise BrokerError, but ``refused``."""
 
-    __slots__ = ("_identity", "_shard", "_upstream", "_version", "connection_id", "told_at")
+    __slots__ = (
+        "_identity",
+        "_refusals",
+        "_refusals_since",
+        "_shard",
+        "_upstream",
+        "_version",
+        "connection_id",
+        "told_at",
+    )
 
     def __init__(self, upstream: Upstream, identity: Identity, version: Version) -> None:
         self.told_at = upstream.clock.seconds()
@@ -43,7 +59,9 @@ class Outlet:
         self.connection_id = self.new_id(self.told_at)
         self._upstream = upstream
         self._identity = identity
-        self._version = version.value
+        self._version = version
+        self._refusals = 0
+        self._refusals_since = self.told_at
         self._shard = upstream.shard_of(identity.device_id)
 
     @staticmethod
@@ -96,6 +114,27 @@ class Outlet:
         message = self._message(self.new_id(self._upstream.clock.seconds()), CONNECTION_CLOSED, payload)
         await self._upstream.publish_surely(message, topology.CONNECTION_CLOSED_KEY, shard=self._shard)
 
+    async def refused(self, event: Refused) -> None:
+        """Tell of a CALL that got a CALLERROR here. Nobody waits for it: without the broker it is not told."""
+        now = self._upstream.clock.seconds()
+        if now - self._refusals_since >= 60.0:
+            self._refusals, self._refusals_since = 0, now
+        self._refusals += 1
+        if self._refusals > REFUSALS_PER_MINUTE:
+            return
+        message = self._message(
+            self.new_id(now),
+            CALL_REFUSED,
+            {"action": event.action[:MAX_WORD]},
+            raw_data=_without_secrets(event.raw),
+            unique_id=event.unique_id[:MAX_WORD],
+            fault=f"{spelling(event.code, self._version)}: {event.description}",
+        )
+        try:
+            await self._upstream.publish(message, topology.CALL_REFUSED_KEY, shard=self._shard)
+        except BrokerError as error:
+            _log.debug("a refused CALL of {charger} is not told: {e}", charger=message.device_id, e=str(error))
+
     async def command_sent(self, order: CommandOrder, text: str) -> None:
         """Tell that ``text``, less its secrets, is about to be written. Done when the broker has confirmed."""
         message = self._of_command(order, COMMAND_SENT, {}, text)
@@ -126,7 +165,17 @@ class Outlet:
             raw_data=raw_data,
             message_id=message_id,
             connection_id=self.connection_id,
-            ocpp_version=self._version,
+            ocpp_version=self._version.value,
             gateway=upstream.name,
             **fields,
         )
+
+
+def _without_secrets(raw: str) -> str:
+    """The text of a frame; empty where it is none, and nobody knows what is in it."""
+    try:
+        frame = json.decode(raw).value
+    except json.JsonError:
+        return ""
+    shown = without_secrets(frame)
+    return raw if shown is frame else json.encode(shown)

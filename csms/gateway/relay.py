@@ -243,6 +243,7 @@ class Relay:
             case Refused():
                 _messages(self._label(event.action), "refused").inc()
                 self._debug("CALL {unique_id} refused: {why}", event.unique_id, event.description)
+                spawn(self._outlet.refused(event), "refused CALL")
             case Replayed():
                 _messages(self._label(event.action), "replayed").inc()
             case Ignored():

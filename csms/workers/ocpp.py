@@ -21,7 +21,16 @@ from csms.domain import topology
 from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, handle
 from csms.domain.command_model import Command
 from csms.domain.handling import Handled, Policy
-from csms.domain.messages import COMMAND_RESULT, COMMAND_SENT, ChargerMessage, Notification, Reply, decode, encode
+from csms.domain.messages import (
+    CALL_REFUSED,
+    COMMAND_RESULT,
+    COMMAND_SENT,
+    ChargerMessage,
+    Notification,
+    Reply,
+    decode,
+    encode,
+)
 from csms.domain.model import LogEntry
 from csms.domain.payloads import text
 from csms.domain.repositories import OutboxRow, UnitOfWork
@@ -211,8 +220,8 @@ def _reply(message: ChargerMessage, stored: str) -> Reply:
 
 
 def _action(message: ChargerMessage) -> str:
-    """What the message log is searched by: a command and its answer are found as their action."""
-    if message.message_type in (COMMAND_SENT, COMMAND_RESULT):
+    """What the message log is searched by: a command, its answer and a refused CALL are found as their action."""
+    if message.message_type in (COMMAND_SENT, COMMAND_RESULT, CALL_REFUSED):
         return text(message.payload, "action", 50) or message.message_type
     return message.message_type
 

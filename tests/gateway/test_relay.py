@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from csms.gateway import relay, upstream
-from csms.ports import BrokerState
+from csms.domain.messages import CALL_REFUSED
+from csms.gateway import outlet, relay, upstream
+from csms.ports import BrokerState, PublishTimeout
 from tests.gateway.case import BOOT, GatewayCase, turn, until
 from tests.gateway.client import BINARY, call, frame
 
@@ -261,14 +262,62 @@ class FaultTests(GatewayCase):
         peer.call("1", "Heartbeat")
         self.assertEqual((await peer.message())[1], "1")
 
-    async def test_refused_call_is_not_published(self) -> None:
+    async def test_a_refused_call_is_told_as_refused_and_as_nothing_else(self) -> None:
         await self.start()
         peer = await self.open()
-        peer.call("1", "StatusNotification", {"connectorId": "one"})
-        self.assertEqual((await peer.message())[0], 4)
-        peer.call("2", "NoSuchAction")
-        self.assertEqual((await peer.message())[:3], [4, "2", "NotImplemented"])
-        self.assertEqual(self.worker.types(), [])
+        sent = [call("1", "StatusNotification", {"connectorId": "one"}), call("2", "NoSuchAction")]
+        for text in sent:
+            peer.send_frame(text)
+        errors = [await peer.message() for _ in sent]
+        self.assertEqual([error[:2] for error in errors], [[4, "1"], [4, "2"]])
+        await self.worker.came(CALL_REFUSED, 2)
+        told = self.worker.of(CALL_REFUSED)
+        self.assertEqual([one.raw_data for one in told], sent)
+        self.assertEqual([one.payload for one in told], [{"action": "StatusNotification"}, {"action": "NoSuchAction"}])
+        self.assertEqual([one.unique_id for one in told], ["1", "2"])
+        for one, error in zip(told, errors, strict=True):
+            self.assertEqual(one.fault, f"{error[2]}: {error[3]}")
+        self.assertEqual(self.worker.types(), [CALL_REFUSED, CALL_REFUSED])
+
+    async def test_secrets_in_a_refused_call_are_told_to_nobody(self) -> None:
+        await self.start()
+        peer = await self.open(protocols="ocpp2.0.1")
+        secret = "very-secret-password"
+        variable = {"variable": {"name": "BasicAuthPassword"}, "attributeValue": secret}
+        peer.call("1", "NoSuchAction", {"data": [variable], "location": f"ftp://me:{secret}@files.example/"})
+        peer.send_frame(f'[2,"2","NotifyReport",{{"BasicAuthPassword":"{secret}"')
+        self.assertEqual([(await peer.message())[0] for _ in range(2)], [4, 4])
+        await self.worker.came(CALL_REFUSED, 2)
+        readable, unreadable = self.worker.of(CALL_REFUSED)
+        self.assertIn("NoSuchAction", readable.raw_data)
+        self.assertEqual((unreadable.unique_id, unreadable.raw_data), ("-1", ""))
+        for _, _, message in self.broker.published:
+            self.assertNotIn(secret.encode(), message.body)
+
+    async def test_of_many_refused_calls_only_some_are_told(self) -> None:
+        self.patch(outlet, "REFUSALS_PER_MINUTE", 3)
+        await self.start()
+        peer = await self.open()
+        for number in range(10):
+            peer.call(str(number), "NoSuchAction")
+            self.assertEqual((await peer.message())[0], 4)
+        peer.call("last", "MeterValues", METER)
+        self.assertEqual((await peer.message())[1], "last")
+        await self.worker.came("MeterValues")
+        self.assertEqual([one.unique_id for one in self.worker.of(CALL_REFUSED)], ["0", "1", "2"])
+
+    async def test_a_refused_call_is_answered_while_the_broker_is_away(self) -> None:
+        await self.start()
+        peer = await self.open()
+
+        async def away(*_: object, **__: object) -> None:
+            raise PublishTimeout("away")
+
+        self.patch(self.broker, "publish", away)
+        peer.call("1", "NoSuchAction")
+        self.assertEqual((await peer.message())[:3], [4, "1", "NotImplemented"])
+        peer.call("2", "Heartbeat")
+        self.assertEqual((await peer.message())[:2], [3, "2"])
 
     async def test_session_data_that_breaks_its_schema_is_passed_on_flagged(self) -> None:
         await self.start()

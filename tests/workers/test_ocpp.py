@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import msgspec
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from csms.coroutines import spawn
 from csms.domain import messages
 from csms.domain.handling import Handled, Policy
-from csms.domain.messages import ChargerMessage, Reply
+from csms.domain.messages import CALL_REFUSED, ChargerMessage, Reply
 from csms.domain.model import LogEntry, Session
 from csms.domain.repositories import UnitOfWork
+from csms.domain.repositories_searches import MessageSearch
 from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
 from csms.ports import BrokerError, BrokerState, DatabaseUnavailable, Fenced
 from csms.workers import ocpp, relay
@@ -125,6 +127,17 @@ class ShardTests(TestCase):
         waiting = await self.waiting()
         self.assertEqual(len(waiting), 4)
         self.assertEqual(self.worker.event_ids, waiting)
+
+    async def test_a_refused_call_has_no_effect_but_its_place_in_the_log(self) -> None:
+        refused = calls.call(self.charger, CALL_REFUSED, {"action": "StartTransaction"})
+        refused = msgspec.structs.replace(refused, fault="FormationViolation: $.connectorId", raw_data='[2,"1","x",1]')
+        self.assertEqual(await self.worker.commit(refused, refused), [ACK, ACK])
+        self.assertEqual((self.worker.replies, await self.sessions()), ([], []))
+        [entry] = await self.log()
+        self.assertEqual((entry.action, entry.error), ("StartTransaction", "FormationViolation: $.connectorId"))
+        search = MessageSearch(charger_id=self.charger.id, action="StartTransaction", failed=True)
+        found = await self.read(lambda uow: uow.search.messages(search, before=None, limit=9))
+        self.assertEqual([(one.raw, one.unique_id) for one in found], [('[2,"1","x",1]', refused.unique_id)])
 
     async def test_a_fact_is_written_and_told_and_not_answered(self) -> None:
         await self.worker.commit(calls.status(self.charger, "Available"))
