@@ -159,8 +159,10 @@ class AmqpBroker:
 
     async def depths(self) -> Mapping[str, int]:
         """Messages waiting in each queue of the topology. Raises BrokerError when the broker is away."""
-        control = self._controlled()
-        return await self._consume_line.call(lambda _: self._counted(control))
+        # A queue whose leader hangs is not counted, and that must cost nothing else.
+        return await self._consume_line.call(
+            lambda connection: Deferred.fromCoroutine(self._counted_apart(connection)), vital=False
+        )
 
     async def borrow(self, queue: str) -> Borrowed:
         """Look into ``queue`` by taking messages out of it for a while. Raises BrokerError when the broker is away."""
@@ -173,9 +175,7 @@ class AmqpBroker:
         channel = await connection.open_channel(self._publisher)
         if self._declares and self._is_cluster and self._declared:
             # While one of its nodes hangs, a cluster takes messages, but for up to a minute no declarations.
-            again = await connection.open_channel(None)
-            self._declare(again)
-            again.sync().addCallback(lambda _: again.close())
+            spawn(self._declare_again(connection, streams=False), "topology again")
         elif self._declares:
             self._declare(channel)
         channel.select_confirms()
@@ -183,9 +183,20 @@ class AmqpBroker:
         self._declared = True
         self._publisher.attach(channel)
 
+    async def _declare_again(self, connection: Connection, *, streams: bool) -> None:
+        """On a channel of its own, and nobody waits for it."""
+        channel = await connection.open_channel(None)
+        self._declare(channel)
+        await channel.sync()
+        channel.close()
+        if streams:
+            await self._declare_streams(connection)
+
     async def _prepare_consume(self, connection: Connection) -> None:
         control = await connection.open_channel(None)
-        if self._declares:
+        if self._declares and self._is_cluster and self._declared:
+            spawn(self._declare_again(connection, streams=True), "topology again")
+        elif self._declares:
             self._declare(control)
             await control.sync()
             await self._declare_streams(connection)
@@ -222,6 +233,13 @@ class AmqpBroker:
                 await self._subscribe(connection, subscriptions[0])
             else:
                 return
+
+    async def _counted_apart(self, connection: Connection) -> dict[str, int]:
+        channel = await connection.open_channel(None)
+        try:
+            return await self._counted(channel)
+        finally:
+            channel.close()
 
     def _counted(self, channel: Channel) -> Deferred[dict[str, int]]:
         """Messages waiting in each queue but the streams."""
@@ -320,19 +338,22 @@ class AmqpBroker:
             await self._if_up(lambda connection: channel.close())
 
     async def _ask(self, request: Callable[[Channel], None]) -> None:
-        """Make a request and wait until it is done; what a reconnection would repeat anyway needs no wait."""
+        """Make a request and wait until it is done; what a reconnection would repeat anyway needs no wait.
+
+        A cluster answers no declaration while one of its nodes hangs: it will, and the connection serves all else.
+        """
 
         def asked(_: Connection) -> Deferred[None]:
             control = self._controlled()
             request(control)
             return control.sync()
 
-        await self._if_up(asked)
+        await self._if_up(asked, vital=not self._is_cluster)
 
-    async def _if_up(self, make: Callable[[Connection], Deferred[None]]) -> None:
+    async def _if_up(self, make: Callable[[Connection], Deferred[None]], *, vital: bool = True) -> None:
         if self._consume_line.is_up:
             try:
-                await self._consume_line.call(make)
+                await self._consume_line.call(make, vital=vital)
             except BrokerError as error:
                 _log.debug("left to the next connection: {error}", error=error)
 
@@ -348,10 +369,17 @@ class AmqpBroker:
 
     async def _probe(self) -> None:
         """Give the consumers' connection up, too, if it does not answer: its heartbeats would take half a minute."""
-        control = self._control
-        if control is not None and self._consume_line.is_up:
+
+        async def ask(connection: Connection) -> None:
+            channel = await connection.open_channel(None)
+            await channel.sync()
+            channel.close()
+
+        if self._consume_line.is_up:
             with suppress(BrokerError):
-                await self._consume_line.call(lambda _: control.sync(), timeout_s=PROBE_TIMEOUT_S)
+                await self._consume_line.call(
+                    lambda connection: Deferred.fromCoroutine(ask(connection)), timeout_s=PROBE_TIMEOUT_S
+                )
 
     def _controlled(self) -> Channel:
         if self._control is None or not self._consume_line.is_up:

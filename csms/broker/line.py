@@ -104,11 +104,16 @@ class Line:
         if self._running is not None:
             await self._running
 
-    async def call(self, make: Callable[[Connection], Deferred[T]], *, timeout_s: float = CALL_TIMEOUT_S) -> T:
-        """Ask the broker for something. Raises BrokerError when the line is down, is lost, or takes too long."""
+    async def call(
+        self, make: Callable[[Connection], Deferred[T]], *, timeout_s: float = CALL_TIMEOUT_S, vital: bool = True
+    ) -> T:
+        """Ask the broker for something. Raises BrokerError when the line is down, is lost, or takes too long.
+
+        ``vital``: whether a broker that takes too long for this is lost; what depends on others may.
+        """
         if self._connection is None or not self.is_up:
             raise BrokerError(self.reason)
-        return await self._answer(make(self._connection), timeout_s)
+        return await self._answer(make(self._connection), timeout_s, vital=vital)
 
     def drop(self, reason: str) -> None:
         """Give the connection up and make a new one."""
@@ -198,13 +203,14 @@ class Line:
         if self._connection is not connection:
             raise BrokerError(self.reason)
 
-    async def _answer(self, deferred: Deferred[T], timeout_s: float) -> T:
+    async def _answer(self, deferred: Deferred[T], timeout_s: float, *, vital: bool = True) -> T:
         self._waiting.add(deferred)
         try:
             return await deferred.addTimeout(timeout_s, self._clock)
         except DeferredTimeout as error:
             reason = f"{self._address.place} does not answer"
-            self.lost(reason)
+            if vital:
+                self.lost(reason)
             raise BrokerError(reason) from error
         except CancelledError as error:
             raise BrokerError(self.reason) from error

@@ -102,9 +102,9 @@ class EventFeed:
         while True:
             await self._broker.when_up()
             self._lost_at = None
-            await self._fill(since)
+            made_up_for = await self._fill(since)
             lost_at = await self._lost()
-            if self._reading is not None and self._reading.has_caught_up:
+            if made_up_for:
                 since = lost_at - OVERLAP
             self._held = self._held or {}
 
@@ -136,8 +136,11 @@ class EventFeed:
                 loss, self._loss = self._loss, None
                 loss.callback(None)
 
-    async def _fill(self, since: datetime) -> None:
-        """Read the stream from ``since``, then let the queue tell, unless the connection was lost meanwhile."""
+    async def _fill(self, since: datetime) -> bool:
+        """Read the stream from ``since``, then let the queue tell, unless the connection was lost meanwhile.
+
+        False when that was so early that it has to be read from there again.
+        """
         self._reading = reading = StreamReading(self._clock, self._take_from_stream, self._tell_ready)
         try:
             complete = await reading.run(self._broker, since)
@@ -145,13 +148,14 @@ class EventFeed:
             _log.warn("the stream of events cannot be read: {reason}", reason=str(error))
             complete = False
         if self._lost_at is not None:
-            return
+            return reading.has_caught_up
         if not complete:
             self._ring.break_off()
         held, self._held = self._held or {}, None
         for delivery in held.values():
             self._delivered(delivery)
         self._tell_ready()
+        return True
 
     def _tell_ready(self) -> None:
         if not self.ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -16,8 +17,8 @@ from twisted.trial.unittest import TestCase
 from csms.broker import factory
 from csms.broker import publisher as publisher_module
 from csms.broker.factory import open_broker
-from csms.domain.topology import OCPP_EXCHANGE, shard_queues
-from csms.ports import Broker, BrokerState, PublishTimeout
+from csms.domain.topology import COMMANDS_EXCHANGE, OCPP_EXCHANGE, shard_queues
+from csms.ports import Broker, BrokerError, BrokerState, PublishTimeout
 from tests.broker.contract_broker import KEY, SHARDS
 from tests.broker.inbox import Inbox, eventually, first_arrivals, message, outcomes
 from tests.servers import Cluster
@@ -85,6 +86,30 @@ class Clustered(TestCase):
         finally:
             hung.resume()
 
+    async def test_who_is_at_a_node_that_lives_stays_there_while_another_hangs(self) -> None:
+        brokers = await self.started(self.urls, first=0)
+        inboxes = [Inbox() for _ in brokers]
+        states: list[BrokerState] = []
+        for broker, inbox in zip(brokers, inboxes, strict=True):
+            await broker.declare_private("gateway.g1")
+            await broker.consume("gateway.g1", inbox, prefetch=10)
+            broker.on_state(states.append)
+        hung = self.cluster.nodes[1]
+        hung.pause()
+        try:
+            # Nobody is told what came of these before the node wakes or is given up.
+            asked = [Deferred.fromCoroutine(broker.bind("gateway.g1", COMMANDS_EXCHANGE, "CP-1")) for broker in brokers]
+            asked += [Deferred.fromCoroutine(_counted(broker)) for broker in brokers]
+            await outcomes(asked)
+            for broker in brokers:
+                self.assertEqual(await outcomes([broker.publish("", "gateway.g1", message("m1"))]), [None])
+            self.assertEqual(states, [])
+        finally:
+            hung.resume()
+        for broker, inbox in zip(brokers, inboxes, strict=True):
+            await eventually(lambda broker=broker: _is_bound(broker))  # type: ignore[misc]
+            await inbox.has_ids(["m1", "m2"])
+
     async def test_a_minority_confirms_nothing_and_who_is_there_goes_on_at_the_majority(self) -> None:
         lonely = await self.started(self.only(2), first=0)
         brokers = await self.started(self.urls, first=2)
@@ -111,6 +136,15 @@ class Clustered(TestCase):
             await inbox.has_ids(expected)
             self.assertEqual(first_arrivals(inbox.ids), expected)
             await eventually(lambda broker=broker: _is_up(broker))  # type: ignore[misc]
+
+
+async def _counted(broker: Broker) -> None:
+    with contextlib.suppress(BrokerError):
+        await broker.depths()
+
+
+async def _is_bound(broker: Broker) -> bool:
+    return await outcomes([broker.publish(COMMANDS_EXCHANGE, "CP-1", message("m2"))]) == [None]
 
 
 async def _is_up(broker: Broker) -> bool:

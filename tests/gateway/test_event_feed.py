@@ -299,6 +299,10 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.feed.start()
         self.assertTrue(self.feed.ready)
         self.assertGreater(self.ring.begin, 0)
+        self.clock.advance(5000)
+        self.broker.become(BrokerState.DOWN)
+        self.broker.become(BrokerState.UP)
+        self.assertEqual(self.broker.streams[-1][1], self.now() - OVERLAP, "browsers were told that they missed it")
 
     def test_what_happened_while_the_connection_was_lost_comes_from_the_stream_in_order(self) -> None:
         self.started()
