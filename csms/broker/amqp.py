@@ -64,6 +64,9 @@ class AmqpBroker:
         """Of a stream, until they are tried again."""
         self._private_queues: dict[str, None] = {}
         self._bindings: dict[tuple[str, str, str], None] = {}
+        self._asked: list[Deferred[None]] = []
+        """Requests that the question under way does not cover."""
+        self._asking = False
         self._listeners: list[Callable[[BrokerState], None]] = []
         self._state = BrokerState.DOWN
         self._when_up: list[Deferred[None]] = []
@@ -340,15 +343,29 @@ class AmqpBroker:
     async def _ask(self, request: Callable[[Channel], None]) -> None:
         """Make a request and wait until it is done; what a reconnection would repeat anyway needs no wait.
 
-        A cluster answers no declaration while one of its nodes hangs: it will, and the connection serves all else.
+        A question behind it tells that it is done, for all requests since the question before: when thousands of
+        chargers come at once, one for each would wait for thousands of answers, one after the other.
         """
+        if self._control is None or not self._consume_line.is_up:
+            return
+        request(self._control)
+        done: Deferred[None] = Deferred()
+        self._asked.append(done)
+        if not self._asking:
+            spawn(self._await_requests(), "requests to the broker")
+        await done
 
-        def asked(_: Connection) -> Deferred[None]:
-            control = self._controlled()
-            request(control)
-            return control.sync()
-
-        await self._if_up(asked, vital=not self._is_cluster)
+    async def _await_requests(self) -> None:
+        """A cluster answers no declaration while one of its nodes hangs: it will, and the line serves all else."""
+        self._asking = True
+        try:
+            while self._asked:
+                asked, self._asked = self._asked, []
+                await self._if_up(lambda _: self._controlled().sync(), vital=not self._is_cluster)
+                for done in asked:
+                    done.callback(None)
+        finally:
+            self._asking = False
 
     async def _if_up(self, make: Callable[[Connection], Deferred[None]], *, vital: bool = True) -> None:
         if self._consume_line.is_up:

@@ -1,4 +1,4 @@
-"""What is asked of the broker while a connection is being prepared, on a wire of the test's."""
+"""What is asked of the broker while a connection is prepared, and when it is up, on a wire of the test's."""
 
 from __future__ import annotations
 
@@ -54,11 +54,12 @@ class Wire:
         """The end of the connection."""
 
 
-class WhileConnecting(SynchronousTestCase):
+class WireTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.wires: list[Wire] = []
+        self.clock = Clock()
         nothing = Topology(exchanges=(), queues=(), bindings=())
-        self.broker = AmqpBroker([ADDRESS], [ADDRESS], self.connect, nothing, Clock())
+        self.broker = AmqpBroker([ADDRESS], [ADDRESS], self.connect, nothing, self.clock)
 
     def connect(self, _: Address, __: ConnectionListener) -> Deferred[Connection]:
         self.wires.append(Wire())
@@ -72,6 +73,8 @@ class WhileConnecting(SynchronousTestCase):
                 return True
         return False
 
+
+class WhileConnecting(WireTestCase):
     def test_what_is_asked_for_meanwhile_is_done_before_it_is_up(self) -> None:
         self.successResultOf(Deferred.fromCoroutine(self.broker.declare_private("gateway.g")))
         self.successResultOf(Deferred.fromCoroutine(self.broker.bind("gateway.g", COMMANDS_EXCHANGE, "GONE")))
@@ -92,3 +95,48 @@ class WhileConnecting(SynchronousTestCase):
             sorted(consuming.asked[2:]),
             [("bind", "gateway.g", "CP-1"), ("consume", "ocpp_messages.1"), ("unbind", "gateway.g", "GONE")],
         )
+
+
+class WhenUp(WireTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.successResultOf(Deferred.fromCoroutine(self.broker.start()))
+        while self.finish_one():
+            pass
+        self.consuming = self.wires[1]
+        self.asked = [self.bind(f"CP-{number}") for number in range(3)]
+
+    def bind(self, key: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.broker.bind("gateway.g", COMMANDS_EXCHANGE, key))
+
+    def test_requests_are_made_at_once_and_share_the_next_question(self) -> None:
+        self.assertEqual(self.consuming.asked, [("bind", "gateway.g", f"CP-{number}") for number in range(3)])
+        self.assertEqual(len(self.consuming.syncs), 1)
+        self.finish_one()
+        self.assertEqual([one.called for one in self.asked], [True, False, False])
+        self.assertEqual(len(self.consuming.syncs), 1)
+        self.finish_one()
+        self.assertEqual([one.called for one in self.asked], [True, True, True])
+        self.assertEqual(self.consuming.syncs, [])
+
+    def test_a_request_after_all_are_done_gets_a_question_of_its_own(self) -> None:
+        while self.finish_one():
+            pass
+        later = self.bind("CP-9")
+        self.assertEqual(len(self.consuming.syncs), 1)
+        self.finish_one()
+        self.successResultOf(later)
+
+    def test_requests_of_a_line_that_is_lost_are_left_to_the_next_one(self) -> None:
+        self.broker._consume_line.lost("cut")
+        for one in self.asked:
+            self.successResultOf(one)
+        while self.finish_one():
+            pass
+        self.clock.advance(1.0)
+        while self.finish_one():
+            pass
+        again = self.wires[-1]
+        self.assertIs(self.broker.state, BrokerState.UP)
+        self.assertIsNot(again, self.consuming)
+        self.assertEqual(again.asked, self.consuming.asked)
