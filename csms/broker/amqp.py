@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -27,6 +28,7 @@ _log = Logger(namespace="csms.broker")
 
 STOP_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 6.0
+REQUESTS_AT_ONCE = 100
 STREAM_AGAIN_S = 1.0
 """A node that has just come back serves queues before it has its replica of a stream, and refuses who asks for it."""
 _NOT_FOUND = "404"
@@ -64,8 +66,8 @@ class AmqpBroker:
         """Of a stream, until they are tried again."""
         self._private_queues: dict[str, None] = {}
         self._bindings: dict[tuple[str, str, str], None] = {}
-        self._asked: list[Deferred[None]] = []
-        """Requests that the question under way does not cover."""
+        self._asked: list[tuple[Callable[[Channel], None], Deferred[None]]] = []
+        """Requests that are not made yet, and who waits for them."""
         self._asking = False
         self._listeners: list[Callable[[BrokerState], None]] = []
         self._state = BrokerState.DOWN
@@ -341,31 +343,39 @@ class AmqpBroker:
             await self._if_up(lambda connection: channel.close())
 
     async def _ask(self, request: Callable[[Channel], None]) -> None:
-        """Make a request and wait until it is done; what a reconnection would repeat anyway needs no wait.
-
-        A question behind it tells that it is done, for all requests since the question before: when thousands of
-        chargers come at once, one for each would wait for thousands of answers, one after the other.
-        """
+        """Have a request made and wait until it is done; what a reconnection would repeat anyway needs no wait."""
         if self._control is None or not self._consume_line.is_up:
             return
-        request(self._control)
         done: Deferred[None] = Deferred()
-        self._asked.append(done)
+        self._asked.append((request, done))
         if not self._asking:
-            spawn(self._await_requests(), "requests to the broker")
+            spawn(self._make_requests(), "requests to the broker")
         await done
 
-    async def _await_requests(self) -> None:
-        """A cluster answers no declaration while one of its nodes hangs: it will, and the line serves all else."""
+    async def _make_requests(self) -> None:
+        """Make all requests, many at once, with one question behind them that tells when they are done.
+
+        When thousands of chargers come, a question for each would wait for thousands of answers one after the other,
+        and one question for all might wait so long that the broker seemed to be lost.
+
+        A cluster answers no declaration while one of its nodes hangs: it will, and the line serves all else.
+        """
         self._asking = True
         try:
             while self._asked:
-                asked, self._asked = self._asked, []
-                await self._if_up(lambda _: self._controlled().sync(), vital=not self._is_cluster)
-                for done in asked:
+                made, self._asked = self._asked[:REQUESTS_AT_ONCE], self._asked[REQUESTS_AT_ONCE:]
+                requests = [request for request, _ in made]
+                await self._if_up(partial(self._made, requests), vital=not self._is_cluster)
+                for _, done in made:
                     done.callback(None)
         finally:
             self._asking = False
+
+    def _made(self, requests: Sequence[Callable[[Channel], None]], _: Connection) -> Deferred[None]:
+        control = self._controlled()
+        for request in requests:
+            request(control)
+        return control.sync()
 
     async def _if_up(self, make: Callable[[Connection], Deferred[None]], *, vital: bool = True) -> None:
         if self._consume_line.is_up:

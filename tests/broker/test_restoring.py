@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from csms.broker.address import Address
-from csms.broker.amqp import AmqpBroker
+from csms.broker.amqp import REQUESTS_AT_ONCE, AmqpBroker
 from csms.broker.wire import Channel, Connection, ConnectionListener
 from csms.domain.topology import COMMANDS_EXCHANGE, Topology
 from csms.ports import BrokerState
@@ -104,33 +104,36 @@ class WhenUp(WireTestCase):
         while self.finish_one():
             pass
         self.consuming = self.wires[1]
-        self.asked = [self.bind(f"CP-{number}") for number in range(3)]
+        self.asked = [self.bind(number) for number in range(REQUESTS_AT_ONCE + 2)]
 
-    def bind(self, key: str) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.broker.bind("gateway.g", COMMANDS_EXCHANGE, key))
+    def bind(self, number: int) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.broker.bind("gateway.g", COMMANDS_EXCHANGE, f"CP-{number}"))
 
-    def test_requests_are_made_at_once_and_share_the_next_question(self) -> None:
-        self.assertEqual(self.consuming.asked, [("bind", "gateway.g", f"CP-{number}") for number in range(3)])
-        self.assertEqual(len(self.consuming.syncs), 1)
-        self.finish_one()
-        self.assertEqual([one.called for one in self.asked], [True, False, False])
-        self.assertEqual(len(self.consuming.syncs), 1)
-        self.finish_one()
-        self.assertEqual([one.called for one in self.asked], [True, True, True])
+    def done(self) -> int:
+        return sum(one.called for one in self.asked)
+
+    def made(self, wire: Wire) -> list[tuple[str, ...]]:
+        return [("bind", "gateway.g", f"CP-{number}") for number in range(len(wire.asked))]
+
+    def test_requests_are_made_in_order_and_many_share_a_question(self) -> None:
+        for made in (1, REQUESTS_AT_ONCE + 1, REQUESTS_AT_ONCE + 2):
+            self.assertEqual((len(self.consuming.asked), len(self.consuming.syncs)), (made, 1))
+            self.finish_one()
+            self.assertEqual(self.done(), made)
+        self.assertEqual(self.consuming.asked, self.made(self.consuming))
         self.assertEqual(self.consuming.syncs, [])
 
-    def test_a_request_after_all_are_done_gets_a_question_of_its_own(self) -> None:
+    def test_a_request_after_all_are_done_is_made_at_once(self) -> None:
         while self.finish_one():
             pass
-        later = self.bind("CP-9")
-        self.assertEqual(len(self.consuming.syncs), 1)
+        later = self.bind(1000)
+        self.assertEqual(self.consuming.asked[-1], ("bind", "gateway.g", "CP-1000"))
         self.finish_one()
         self.successResultOf(later)
 
     def test_requests_of_a_line_that_is_lost_are_left_to_the_next_one(self) -> None:
         self.broker._consume_line.lost("cut")
-        for one in self.asked:
-            self.successResultOf(one)
+        self.assertEqual(self.done(), len(self.asked))
         while self.finish_one():
             pass
         self.clock.advance(1.0)
@@ -139,4 +142,4 @@ class WhenUp(WireTestCase):
         again = self.wires[-1]
         self.assertIs(self.broker.state, BrokerState.UP)
         self.assertIsNot(again, self.consuming)
-        self.assertEqual(again.asked, self.consuming.asked)
+        self.assertEqual((len(again.asked), again.asked), (len(self.asked), self.made(again)))
