@@ -28,7 +28,7 @@ Query = Callable[[str], list[tuple[Any, ...]]]
 
 _CHARGERS = "select id, device_id from chargers"
 _LOG = (
-    "select d.charger_id, d.unique_id, d.raw, d.{order} from charger_data d where d.unique_id <> '' order by d.{order}"
+    "select d.charger_id, d.unique_id, d.action, d.raw from charger_data d where d.unique_id <> '' order by d.{order}"
 )
 _SESSIONS = """
     select charger_id, id, transaction_id, state, meter_start_wh, meter_stop_wh, energy_wh, flags from charging_sessions
@@ -119,8 +119,8 @@ class Audit:
 
     def _log(self) -> None:
         rows = self._mine(_LOG.format(order=self._order_column))
-        raw = {(device, unique_id): text for device, unique_id, text, _ in rows}
-        counts = Counter((device, unique_id) for device, unique_id, *_ in rows)
+        raw = {(device, unique_id): text for device, unique_id, _, text in rows}
+        counts = Counter(row[:3] for row in rows)
         for attempt in self._ledger.attempts:
             key = attempt.device_id, attempt.unique_id
             if attempt.action not in NOT_LOGGED and attempt.answered_at and raw.get(key) != attempt.frame:
