@@ -155,7 +155,7 @@ class GatewaySettings:
     ping_timeout_s: float = setting(20.0, "a charger that does not answer a ping for this long is gone", minimum=1)
     handshake_timeout_s: float = setting(10.0, "a connection that is not open by then is cut", minimum=1)
     max_connections: int = setting(20000, "connections at once; more are refused with 503", minimum=1)
-    max_handshakes: int = setting(500, "connections at once, of each port, that are not open yet", minimum=1)
+    max_handshakes: int = setting(2000, "connections at once, of each port, that are not open yet", minimum=1)
     max_message_bytes: int = setting(
         1048576, "largest message of a charger; a larger one closes with 1009", minimum=1024
     )

@@ -44,6 +44,10 @@ class Chargers(Protocol):
 
     def by_device_id(self, device_id: str) -> Charger | None: ...
 
+    def by_device_ids(self, device_ids: Iterable[str]) -> Mapping[str, Charger]:
+        """The chargers with these OCPP identities, in one query; identities that nobody has are left out."""
+        ...
+
     def device_ids(self, charger_ids: Iterable[int]) -> Mapping[int, str]:
         """The OCPP identities of these chargers, in one query; those that were removed are left out."""
         ...

@@ -4,8 +4,9 @@ A lookup younger than ``FRESH_S`` is believed. An older one (up to ``STALE_S``) 
 answer, or not soon. Lookups of the same charger at the same time are one. Ids that nobody knows are remembered
 apart and shortly, so that a scan of ids displaces no real charger.
 
-Lookups for addresses that fail much share one lane: one query at a time, for all that wait. So a flood of guesses
-costs one of the database's connections at most, and the good chargers behind the same router wait a moment longer.
+Lookups wait for each other in lanes, so that thousands of chargers that come at once cost a few dozen queries. Those
+for addresses that fail much have a lane of their own: a flood of guesses costs one of the database's connections at
+most, and the good chargers behind the same router wait a moment longer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from csms.domain import password_rotation
 from csms.domain.model import Charger, Registration
 from csms.domain.repositories import UnitOfWork
 from csms.gateway.clock import Clock, limit
+from csms.gateway.lookup_lane import LookupLane
 from csms.ocpp.quirks import Station
 from csms.ports import Database, DatabaseError, DatabaseUnavailable
 
@@ -34,12 +36,12 @@ LAST_PATIENCE_S = 6.0
 """How long, when there is none: then the charger is refused, before its own patience or the handshake's is over."""
 MAX_KNOWN = 100_000
 MAX_UNKNOWN = 10_000
-MAX_LOOKUPS = 256
-"""Lookups at once; more are refused, as if the database were away."""
-MAX_IN_LANE = 1000
-"""Lookups that wait in the lane; more are refused alike."""
-MAX_AT_ONCE = 100
-"""Ids in one query of the lane."""
+QUERIES = 2
+"""At once; another one for crowds."""
+MAX_WAITING = 5000
+"""Lookups that wait; more are refused, as if the database were away."""
+MAX_IN_CROWD = 1000
+"""The same for lookups of crowds."""
 
 _Found = tuple[Charger, frozenset[str]]
 
@@ -75,14 +77,13 @@ class Directory:
         self._known: dict[str, Known] = {}
         self._unknown: dict[str, float] = {}
         self._lookups: dict[str, Deferred[bool | None]] = {}
-        self._lane: dict[str, Deferred[bool]] = {}
-        """deviceIds that wait, the first first."""
-        self._lane_moves = False
+        self._lane = LookupLane(self._look_up, queries=QUERIES, room=MAX_WAITING)
+        self._crowd = LookupLane(self._look_up, queries=1, room=MAX_IN_CROWD)
 
     async def find(self, device_id: str, *, fresh_s: float | None = None, crowd: bool = False) -> Known | None:
         """The charger, or None when there is none.
 
-        ``fresh_s``: how old a remembered answer may be; None: ``FRESH_S``. ``crowd``: to be asked in the lane.
+        ``fresh_s``: how old a remembered answer may be; None: ``FRESH_S``. ``crowd``: to be asked in the crowd's lane.
 
         Raises DatabaseUnavailable when the answer is not remembered and cannot be had now.
         """
@@ -172,9 +173,10 @@ class Directory:
         """Look up, or join a lookup that runs; whether the answer is known now."""
         lookup = self._lookups.get(device_id)
         if lookup is None:
-            if len(self._lane) >= MAX_IN_LANE if crowd else len(self._lookups) - len(self._lane) >= MAX_LOOKUPS:
+            lane = self._crowd if crowd else self._lane
+            if lane.is_full:
                 return False
-            lookup = spawn(self._queue(device_id) if crowd else self._look_up([device_id]), "look up charger")
+            lookup = spawn(lane.take(device_id), "look up charger")
             if not lookup.called:
                 self._lookups[device_id] = lookup
                 lookup.addCallback(self._landed, device_id)
@@ -191,8 +193,9 @@ class Directory:
 
     async def _look_up(self, device_ids: Sequence[str]) -> bool:
         def work(uow: UnitOfWork) -> list[_Found | None]:
-            chargers = [uow.chargers.by_device_id(device_id) for device_id in device_ids]
-            return [None if charger is None else (charger, self._revoked(uow, charger)) for charger in chargers]
+            chargers = uow.chargers.by_device_ids(device_ids)
+            found = map(chargers.get, device_ids)
+            return [None if charger is None else (charger, self._revoked(uow, charger)) for charger in found]
 
         try:
             answers = await self._database.read(work, name="look up charger")
@@ -205,24 +208,6 @@ class Directory:
             else:
                 self._remember(device_id, *found)
         return True
-
-    async def _queue(self, device_id: str) -> bool:
-        """Look up when it is the lane's turn."""
-        mine = self._lane[device_id] = Deferred()
-        if not self._lane_moves:
-            self._lane_moves = True
-            spawn(self._move_lane(), "look up chargers")
-        return await mine
-
-    async def _move_lane(self) -> None:
-        try:
-            while self._lane:
-                turn = [(device_id, self._lane.pop(device_id)) for device_id in list(self._lane)[:MAX_AT_ONCE]]
-                answered = await self._look_up([device_id for device_id, _ in turn])
-                for _, waiting in turn:
-                    waiting.callback(answered)
-        finally:
-            self._lane_moves = False
 
 
 def _branch(deferred: Deferred[bool | None]) -> Deferred[bool | None]:

@@ -82,6 +82,16 @@ class SqlChargers:
             self._by_device_id[device_id] = found[0] if found else None
         return self._by_device_id[device_id]
 
+    def by_device_ids(self, device_ids: Iterable[str]) -> Mapping[str, Charger]:
+        wanted = set(device_ids)
+        unknown = wanted - self._by_device_id.keys()
+        if unknown:
+            query = _charger.query().where(self._sql.any_of(chargers.c.device_id, unknown)).order_by(chargers.c.id)
+            self._by_device_id.update(dict.fromkeys(unknown))
+            self._chargers.fetch(self._sql.locked(query))
+        found = ((device_id, self._by_device_id[device_id]) for device_id in wanted)
+        return {device_id: charger for device_id, charger in found if charger is not None}
+
     def by_certificate_name(self, name: str) -> Charger | None:
         self.flush()
         query = self._sql.locked(_charger.query().where(chargers.c.certificate_name == name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -40,6 +40,9 @@ class Rows:
 
     def by_device_id(self, device_id: str) -> Charger | None:
         return self.by_id.get(device_id)
+
+    def by_device_ids(self, device_ids: Iterable[str]) -> Mapping[str, Charger]:
+        return {device_id: self.by_id[device_id] for device_id in device_ids if device_id in self.by_id}
 
     def connected_through(self, gateway: str) -> list[Charger]:
         return [charger for charger in self.by_id.values() if charger.connected and charger.gateway == gateway]

@@ -16,16 +16,17 @@ from csms.domain.model import Charger
 from csms.gateway.directory import (
     FRESH_S,
     LAST_PATIENCE_S,
-    MAX_AT_ONCE,
-    MAX_IN_LANE,
-    MAX_LOOKUPS,
+    MAX_IN_CROWD,
+    MAX_WAITING,
     PATIENCE_S,
+    QUERIES,
     STALE_S,
     UNKNOWN_FRESH_S,
     Directory,
     Known,
 )
 from csms.gateway.identifiers import gateway_name
+from csms.gateway.lookup_lane import MAX_AT_ONCE
 from csms.gateway.replies import Replies
 from csms.ports import DatabaseUnavailable
 from csms.throttle import Throttle
@@ -183,13 +184,25 @@ class DirectoryTests(SynchronousTestCase):
         self.assertEqual({self.successResultOf(one).charger_id for one in waiting}, {1})  # type: ignore[union-attr]
         self.assertEqual(self.database.reads, 1)
 
-    def test_lookups_at_once_are_bounded(self) -> None:
+    def test_lookups_that_wait_are_bounded(self) -> None:
         self.database.slow = Deferred()
-        waiting = [self.find(str(number)) for number in range(MAX_LOOKUPS)]
+        waiting = [self.find(str(number)) for number in range(QUERIES + MAX_WAITING)]
         self.failureResultOf(self.find("one more"), DatabaseUnavailable)
         self.database.slow.callback(None)
         for one in waiting:
             self.assertIsNone(self.successResultOf(one))
+
+    def test_many_chargers_that_come_at_once_share_queries(self) -> None:
+        self.database.rows.add(Charger(device_id="CP2"))
+        self.database.slow = Deferred()
+        storm = [self.find(str(number)) for number in range(QUERIES + MAX_AT_ONCE - 1)]
+        known = self.find("CP2")
+        self.assertEqual(self.database.reads, QUERIES)
+        self.database.slow.callback(None)
+        self.assertEqual({self.successResultOf(one) for one in storm}, {None})
+        found = self.successResultOf(known)
+        self.assertEqual(found and found.charger_id, 2)
+        self.assertEqual(self.database.reads, QUERIES + 1)
 
     def test_a_crowd_is_looked_up_by_one_query_at_a_time_and_nobody_in_it_is_left_out(self) -> None:
         self.database.slow = Deferred()
@@ -215,7 +228,7 @@ class DirectoryTests(SynchronousTestCase):
         known = self.successResultOf(self.find())
         self.clock.advance(FRESH_S)
         self.database.slow = Deferred()
-        waiting = [self.find(f"X{number}", crowd=True) for number in range(MAX_IN_LANE + 1)]
+        waiting = [self.find(f"X{number}", crowd=True) for number in range(MAX_IN_CROWD + 1)]
         self.assertIs(self.successResultOf(self.find(crowd=True)), known)
         self.failureResultOf(self.find("CP2", crowd=True), DatabaseUnavailable)
         self.database.slow.callback(None)

@@ -70,6 +70,18 @@ class ChargersContract(DatabaseCase):
         await self.a_charger("x" * MAX_DEVICE_ID_CHARACTERS)
         self.assertIsNone(await self.look(lambda uow: uow.chargers.by_device_id("y" * 100_000)))
 
+    async def test_many_chargers_are_found_by_their_device_ids(self) -> None:
+        one, two = await self.a_charger("CP-1"), await self.a_charger("CP-2")
+
+        def work(uow: SqlUnitOfWork) -> tuple[dict[str, int], bool, bool]:
+            known = uow.chargers.by_device_id("CP-1")
+            found = uow.chargers.by_device_ids(["CP-2", "cp-2", "CP-1", "", "y" * 100_000])
+            again = uow.chargers.by_device_ids(["CP-2", "cp-2"])
+            ids = {device_id: charger.id for device_id, charger in found.items()}
+            return ids, found["CP-1"] is known, again == {"CP-2": found["CP-2"]}
+
+        self.assertEqual(await self.look(work), ({"CP-1": one, "CP-2": two}, True, True))
+
     async def test_device_ids_differ_by_case(self) -> None:
         self.assertNotEqual(await self.a_charger("cp"), await self.a_charger("CP"))
 
