@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from csms.domain.command_model import Command, CommandState
 from csms.domain.commands import CommandCall
 from csms.domain.device_records import ConfigurationKey
@@ -19,6 +23,10 @@ PENDING = "Pending"
 REFUSED = "Refused"
 UNANSWERED = "Unanswered"
 
+LOOKED_BACK = 100
+"""Earlier commands among which the one is looked for that wanted something of a key."""
+
+_read = msgspec.json.Decoder(dict[str, Any]).decode
 _TAKEN = ("Accepted", "RebootRequired")
 
 
@@ -69,14 +77,14 @@ def configuration_changed(call: CommandCall) -> None:
 
 
 def configuration_command_ended(uow: UnitOfWork, command: Command) -> None:
-    """What was never sent is not wanted any more; what was refused or lost on the way still is."""
+    """What was never sent is not wanted any more, but what was before; what was refused or lost on the way still is."""
     if command.state is CommandState.ANSWERED:
         return
     for record in uow.devices.configuration.of(command.charger_id):
         if record.command_id != command.command_id:
             continue
         if command.sent_at is None:
-            record.wanted, record.wanted_status, record.wanted_at, record.command_id = None, "", None, ""
+            _want_what_was_wanted_before(uow, command, record)
         else:
             record.wanted_status = REFUSED if command.state is CommandState.REFUSED else UNANSWERED
             record.answered_at = command.finished_at
@@ -123,6 +131,31 @@ def _want(call: CommandCall, record: ConfigurationKey) -> None:
     record.wanted_status = PENDING
     record.answered_at = None
     record.command_id = call.command.command_id
+
+
+def _want_what_was_wanted_before(uow: UnitOfWork, command: Command, record: ConfigurationKey) -> None:
+    record.wanted, record.wanted_status, record.wanted_at, record.command_id = None, "", None, ""
+    record.answered_at = None
+    for earlier in uow.commands.page(
+        device_id=command.device_id, action=command.action, before=command.command_id, limit=LOOKED_BACK
+    ):
+        request = _read(earlier.payload)
+        never_sent = earlier.state.is_final and earlier.sent_at is None
+        if never_sent or text(request, "key", MAX_KEY).casefold() != record.key.casefold():
+            continue
+        record.wanted = _value(record, text(request, "value", MAX_VALUE))
+        record.wanted_status = _status(earlier)
+        record.wanted_at, record.answered_at = earlier.created_at, earlier.finished_at
+        record.command_id = earlier.command_id
+        return
+
+
+def _status(command: Command) -> str:
+    if not command.state.is_final:
+        return PENDING
+    if command.state is CommandState.ANSWERED:
+        return text(_read(command.answer), "status", 40) if command.answer else ""
+    return REFUSED if command.state is CommandState.REFUSED else UNANSWERED
 
 
 def _value(record: ConfigurationKey, value: str) -> str | None:

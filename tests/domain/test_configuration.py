@@ -15,6 +15,7 @@ from tests.domain.station import NOON
 
 CHANGED = NotificationType.CONFIGURATION_CHANGED
 INTERVAL = {"key": "HeartbeatInterval", "value": "300"}
+OTHER = {"key": "ConnectionTimeOut", "value": "60"}
 
 
 class ConfigurationCase(unittest.TestCase):
@@ -89,6 +90,33 @@ class Changing(ConfigurationCase):
             self.assertTrue(self.key().differs)
             self.end(command, state)
             self.assertEqual((self.key().wanted, self.key().wanted_status, self.key().differs), (None, "", False))
+
+    def asked(self, value: str, state: CommandState | None = None, answer: str = "") -> Command:
+        """A command that is stored; one in a final state that is not for what was never sent has been sent."""
+        self.station.wait(seconds=1)
+        command = self.station.unit.commands.add(self.station.ask("ChangeConfiguration", INTERVAL | {"value": value}))
+        if state is not None:
+            command.sent_at = command.finished_at = self.station.now
+            command.answer = answer
+            self.end(command, state)
+        return command
+
+    def test_once_a_wish_is_called_back_the_one_before_counts_again(self) -> None:
+        for state, answer, status in (
+            (CommandState.ANSWERED, '{"status":"Rejected"}', "Rejected"),
+            (CommandState.REFUSED, "", REFUSED),
+            (CommandState.TIMED_OUT, "", UNANSWERED),
+            (None, "", PENDING),
+        ):
+            self.setUp()
+            before = self.asked("60", state, answer)
+            self.station.unit.commands.add(self.station.ask("ChangeConfiguration", OTHER))
+            for value in ("300", "600"):
+                self.end(self.asked(value), CommandState.CANCELLED)
+                key = self.keys()[INTERVAL["key"]]
+                self.assertEqual((key.wanted, key.wanted_status), ("60", status))
+                self.assertEqual((key.command_id, key.wanted_at), (before.command_id, before.created_at))
+                self.assertEqual((key.answered_at is None, key.differs), (status == PENDING, True))
 
     def test_what_was_sent_in_vain_is_still_wanted(self) -> None:
         for state, status in (
