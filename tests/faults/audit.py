@@ -27,9 +27,7 @@ NOT_LOGGED = frozenset({"Heartbeat"})
 Query = Callable[[str], list[tuple[Any, ...]]]
 
 _CHARGERS = "select id, device_id from chargers"
-_LOG = (
-    "select d.charger_id, d.unique_id, d.action, d.raw from charger_data d where d.unique_id <> '' order by d.{order}"
-)
+_LOG = "select d.charger_id, d.unique_id, d.raw from charger_data d where d.unique_id <> '' order by d.{order}"
 _SESSIONS = """
     select charger_id, id, transaction_id, state, meter_start_wh, meter_stop_wh, energy_wh, flags from charging_sessions
 """
@@ -119,8 +117,8 @@ class Audit:
 
     def _log(self) -> None:
         rows = self._mine(_LOG.format(order=self._order_column))
-        raw = {(device, unique_id): text for device, unique_id, _, text in rows}
-        counts = Counter(row[:3] for row in rows)
+        raw = {(device, unique_id): text for device, unique_id, text in rows}
+        counts = Counter(rows)  # a command's id has two: the command and the charger's answer
         for attempt in self._ledger.attempts:
             key = attempt.device_id, attempt.unique_id
             if attempt.action not in NOT_LOGGED and attempt.answered_at and raw.get(key) != attempt.frame:
