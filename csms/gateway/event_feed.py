@@ -39,6 +39,8 @@ MARK = "mark"
 """``type`` of a message that a gateway writes into the stream for itself."""
 RETRY_S = 1.0
 PREFETCH = 1000
+MOST_HELD = 5 * PREFETCH
+"""One connection holds back no more than its prefetch, but many may be lost before the stream is read."""
 
 _log = Logger(namespace="csms.gateway")
 
@@ -175,11 +177,19 @@ class EventFeed:
         if notification is not None and self._held is not None:
             event_id = notification.event_id
             if event_id not in self._held and not self._ring.has_had(event_id):
+                if len(self._held) >= MOST_HELD:
+                    self._drop_held()
                 self._held[event_id] = delivery
                 return
         elif notification is not None:
             self._append(notification)
         delivery.ack()
+
+    def _drop_held(self) -> None:
+        held, self._held = self._held or {}, {}
+        for delivery in held.values():
+            delivery.ack()
+        self._ring.break_off()
 
     def _append(self, notification: Notification) -> None:
         """Tell the browsers. What cannot be told must not stay unacked, or the queue would stand still in the end."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csms.broker.memory import MemoryBroker
 from csms.coroutines import spawn
 from csms.domain.topology import EVENTS_EXCHANGE, EVENTS_STREAM, notification_key, topology
+from csms.gateway import event_feed as module
 from csms.gateway.event_feed import LONGEST_READING_S, MARK, OVERLAP, PREFILL, RETRY_S, SETTLE_S, EventFeed
 from csms.gateway.events import EventRing
 from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
@@ -348,6 +349,19 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.from_stream(1, 2, 3)
         self.settle()
         self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4)])
+
+    def test_a_stream_that_is_never_read_makes_nothing_grow(self) -> None:
+        self.patch(module, "MOST_HELD", 3)
+        self.feed.start()
+        for number in range(5):
+            self.from_queue(number)
+            self.broker.become(BrokerState.DOWN)
+            self.broker.become(BrokerState.UP)
+        assert self.feed._held is not None
+        self.assertEqual(list(self.feed._held), ["event-3", "event-4"])
+        self.assertGreater(self.ring.begin, 0, "browsers load everything anew")
+        self.settle()
+        self.assertEqual(ids(self.ring), ["event-3", "event-4"])
 
     def test_a_blocked_broker_is_no_lost_connection(self) -> None:
         self.started()
