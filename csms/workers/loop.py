@@ -321,7 +321,7 @@ class Loop(Generic[T]):
                 self._trouble = ""
                 return result
             self._leave_turn()
-            if not await self._stop.pause(backoff.next_s()):
+            if not await self._unless_cut_off(self._stop.pause(backoff.next_s())):
                 raise _Abandoned
             await self._await_turn()
             if generation != self._generation:

@@ -453,8 +453,7 @@ class CutOffTests(LoopTestCase):
         deliveries = self.deliver("a")
         self.clock.advance(0)
         self.lose()
-        self.run_for(10.0)
-        self.assertEqual(self.outcomes(deliveries), ["requeue"])
+        self.assertEqual(self.outcomes(deliveries), ["requeue"], "at once, not after the pause")
         self.assertEqual(self.consumed(), [])
 
     def test_a_stop_while_it_is_cut_off_is_immediate(self) -> None:
