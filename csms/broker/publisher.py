@@ -29,8 +29,8 @@ REFUSALS = 3
 second after the death of a queue's leader believe in the dead one for good, while the next channel works.
 """
 OVERTAKEN_SWEEPS = 60
-"""And one that confirms what was sent so much later than something that it has not settled: RabbitMQ 3.10 lets a
-channel write to the dead leader of a stream and say nothing, while messages to other queues are confirmed as ever.
+"""And one that confirms what was sent so much later than something that it has not settled: what RabbitMQ 3.10 has for
+a stream whose leader has died may wait on a channel as long as that lives, while other messages are confirmed as ever.
 """
 COMPLAINTS = {
     "silence": "it does not confirm",
