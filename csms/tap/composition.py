@@ -38,6 +38,7 @@ from csms.ports import BrokerState, DatabaseUnavailable, DeadLetters
 from csms.simulator.service import Simulator
 from csms.storage.database import SqlDatabase
 from csms.storage.dead_letters import DeadLetterReplay, StoredDeadLetters
+from csms.tap.collector import spare_collector
 from csms.tap.depths import DepthWatch
 from csms.tap.rules import consumed_queues, policy, retention
 from csms.tap.stages import Process, Stage, end_at_the_next_signal
@@ -111,6 +112,7 @@ def _process(
 
     observer = log_observer(settings.log, twistd_options)
     TRAIL.on = settings.log.level is LogLevel.DEBUG
+    stages = [*stages, Stage("garbage collector", spare_collector)]
     return Process(name, stages, reactor=reactor, observer=observer, stopping=stopping)
 
 
