@@ -29,7 +29,10 @@ ENOUGH = 6
 
 @asynccontextmanager
 async def worker_in_mid_batch(field: Field) -> AsyncIterator[Service]:
-    """A worker that has written all effects of a batch, and cannot commit before this context ends."""
+    """A worker that has written the sessions of a batch, and cannot log its messages before this context ends.
+
+    The outbox is no place to wait at: a batch begins with the removal of what was told before.
+    """
     holder = await field.do(psycopg2.connect, field.site.audit_url)
     victims: list[Service] = []
 
@@ -39,7 +42,7 @@ async def worker_in_mid_batch(field: Field) -> AsyncIterator[Service]:
         return bool(victims)
 
     try:
-        await field.do(holder.cursor().execute, "lock table outbox in share mode")
+        await field.do(holder.cursor().execute, "lock table charger_data in share mode")
         await field.until(somebody_waits, "a worker comes into the middle of a batch")
         yield victims[0]
     finally:
