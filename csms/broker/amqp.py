@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -24,11 +25,13 @@ from csms.coroutines import spawn
 from csms.domain.topology import PRIVATE_QUEUE_ARGUMENTS, Topology
 from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 
+T = TypeVar("T")
 _log = Logger(namespace="csms.broker")
 
 STOP_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 6.0
 REQUESTS_AT_ONCE = 100
+"""Bindings and the like between two questions whether they are done."""
 STREAM_AGAIN_S = 1.0
 """A node that has just come back serves queues before it has its replica of a stream, and refuses who asks for it."""
 _NOT_FOUND = "404"
@@ -165,9 +168,7 @@ class AmqpBroker:
     async def depths(self) -> Mapping[str, int]:
         """Messages waiting in each queue of the topology. Raises BrokerError when the broker is away."""
         # A queue whose leader hangs is not counted, and that must cost nothing else.
-        return await self._consume_line.call(
-            lambda connection: Deferred.fromCoroutine(self._counted_apart(connection)), vital=False
-        )
+        return await self._consume_line.call(lambda connection: _apart(connection, self._counted), vital=False)
 
     async def borrow(self, queue: str) -> Borrowed:
         """Look into ``queue`` by taking messages out of it for a while. Raises BrokerError when the broker is away."""
@@ -190,10 +191,12 @@ class AmqpBroker:
 
     async def _declare_again(self, connection: Connection, *, streams: bool) -> None:
         """On a channel of its own, and nobody waits for it."""
-        channel = await connection.open_channel(None)
-        self._declare(channel)
-        await channel.sync()
-        channel.close()
+
+        def declare(channel: Channel) -> Deferred[None]:
+            self._declare(channel)
+            return channel.sync()
+
+        await _apart(connection, declare)
         if streams:
             await self._declare_streams(connection)
 
@@ -238,13 +241,6 @@ class AmqpBroker:
                 await self._subscribe(connection, subscriptions[0])
             else:
                 return
-
-    async def _counted_apart(self, connection: Connection) -> dict[str, int]:
-        channel = await connection.open_channel(None)
-        try:
-            return await self._counted(channel)
-        finally:
-            channel.close()
 
     def _counted(self, channel: Channel) -> Deferred[dict[str, int]]:
         """Messages waiting in each queue but the streams."""
@@ -365,9 +361,14 @@ class AmqpBroker:
             while self._asked:
                 made, self._asked = self._asked[:REQUESTS_AT_ONCE], self._asked[REQUESTS_AT_ONCE:]
                 requests = [request for request, _ in made]
-                await self._if_up(partial(self._made, requests), vital=not self._is_cluster)
-                for _, done in made:
-                    done.callback(None)
+                try:
+                    await self._if_up(partial(self._made, requests), vital=not self._is_cluster)
+                except Exception as error:
+                    for _, done in made:
+                        done.errback(error)
+                else:
+                    for _, done in made:
+                        done.callback(None)
         finally:
             self._asking = False
 
@@ -396,16 +397,10 @@ class AmqpBroker:
 
     async def _probe(self) -> None:
         """Give the consumers' connection up, too, if it does not answer: its heartbeats would take half a minute."""
-
-        async def ask(connection: Connection) -> None:
-            channel = await connection.open_channel(None)
-            await channel.sync()
-            channel.close()
-
         if self._consume_line.is_up:
             with suppress(BrokerError):
                 await self._consume_line.call(
-                    lambda connection: Deferred.fromCoroutine(ask(connection)), timeout_s=PROBE_TIMEOUT_S
+                    lambda connection: _apart(connection, lambda channel: channel.sync()), timeout_s=PROBE_TIMEOUT_S
                 )
 
     def _controlled(self) -> Channel:
@@ -430,6 +425,19 @@ class AmqpBroker:
             waiting, self._when_up = self._when_up, []
             for deferred in waiting:
                 deferred.callback(None)
+
+
+def _apart(connection: Connection, work: Callable[[Channel], Deferred[T]]) -> Deferred[T]:
+    """Do ``work`` on a channel of its own, which what else is asked for does not wait for."""
+
+    async def done() -> T:
+        channel = await connection.open_channel(None)
+        try:
+            return await work(channel)
+        finally:
+            channel.close()
+
+    return Deferred.fromCoroutine(done())
 
 
 class Borrowed:

@@ -71,9 +71,7 @@ class SqlAnalytics:
         unknown = wanted - self._registers.keys()
         if unknown:
             # Two workers may have events of one session: whoever comes second adds from where the first has left off.
-            sessions = charging_sessions.c
-            lock = select(sessions.id).where(self._sql.any_of(sessions.id, unknown)).order_by(sessions.id)
-            self._sql.rows(self._sql.locked(lock))
+            self._sql.hold(charging_sessions, unknown)
             table = session_registers.c
             query = select(table.session_id, table.energy_wh, table.at)
             self._registers.update(dict.fromkeys(unknown))

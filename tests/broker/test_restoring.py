@@ -143,3 +143,17 @@ class WhenUp(WireTestCase):
         self.assertIs(self.broker.state, BrokerState.UP)
         self.assertIsNot(again, self.consuming)
         self.assertEqual((len(again.asked), again.asked), (len(self.asked), self.made(again)))
+
+    def test_a_request_that_cannot_be_made_fails_for_who_waits_and_stops_nobody_else(self) -> None:
+        while self.finish_one():
+            pass
+        patch = self.patch(self.consuming, "bind_queue", broken)
+        self.failureResultOf(self.bind(1000), ZeroDivisionError)
+        patch.restore()
+        later = self.bind(1001)
+        self.finish_one()
+        self.successResultOf(later)
+
+
+def broken(*_: object) -> None:
+    raise ZeroDivisionError
