@@ -13,10 +13,23 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import BindParameter, Column, ColumnElement, Connection, Subquery, Table, bindparam, func, text
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    String,
+    Subquery,
+    Table,
+    bindparam,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from csms.storage.types import UtcDateTime, aware, time_text
 
@@ -28,6 +41,8 @@ _json = msgspec.json.Encoder()
 
 class Bulk(Protocol):
     """What differs between the databases in the statements of a unit of work."""
+
+    def __hash__(self) -> int: ...
 
     def insert(self, connection: Connection, table: Table, columns: tuple[str, ...], rows: Rows, clause: str) -> int:
         """Insert ``rows``, each with a value for every one of ``columns``; ``clause`` says what happens on a conflict.
@@ -48,12 +63,12 @@ class Bulk(Protocol):
         """``count`` fresh ids, ascending, where this transaction took ``taken`` before without writing them all."""
         ...
 
-    def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
-        """``column`` equals one of ``values``."""
+    def any_of(self, column: ColumnElement[Any], values: BindParameter[Any]) -> ColumnElement[bool]:
+        """``column`` equals one of ``values``, a parameter of the type :class:`Members`."""
         ...
 
-    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
-        """A table made of ``rows``, to join with; its columns are named as ``columns`` are."""
+    def keys(self, columns: tuple[Column[Any], ...], name: str) -> Subquery:
+        """A table made of the rows in the parameter ``name``, to join with; its columns are named as ``columns``."""
         ...
 
 
@@ -74,16 +89,12 @@ class PostgresqlBulk:
         rows = connection.exec_driver_sql(statement, (f"{table.name}_id_seq", count))
         return [row[0] for row in rows]
 
-    def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
-        array = bindparam(None, list(values), type_=ARRAY(column.type), unique=True)
-        return column == func.any(array)
+    def any_of(self, column: ColumnElement[Any], values: BindParameter[Any]) -> ColumnElement[bool]:
+        return column == func.any(values)
 
-    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
+    def keys(self, columns: tuple[Column[Any], ...], name: str) -> Subquery:
         values = ", ".join(_postgresql_value(column, index) for index, column in enumerate(columns))
-        # The parameter's name differs, so that two of these fit in one statement.
-        source = text(f"SELECT {values} FROM jsonb_array_elements(CAST(:{name} AS jsonb)) AS v")
-        typed = source.columns(*(Column(column.name, column.type) for column in columns))
-        return typed.bindparams(**{name: _text(rows)}).subquery(name)
+        return _keys(f"SELECT {values} FROM jsonb_array_elements(CAST(:{name} AS jsonb)) AS v", columns, name)
 
 
 class SqliteBulk:
@@ -103,17 +114,53 @@ class SqliteBulk:
         first = max(row[0] if row else 0, taken) + 1
         return list(range(first, first + count))
 
-    def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
-        members = text("SELECT value FROM json_each(:members)")
-        chosen: BindParameter[str] = bindparam("members", _text(list(values)), unique=True)
-        return column.in_(members.bindparams(chosen).columns(Column("value", column.type)))
+    def any_of(self, column: ColumnElement[Any], values: BindParameter[Any]) -> ColumnElement[bool]:
+        return column.in_(select(func.json_each(values).table_valued(Column("value", column.type)).c.value))
 
-    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
+    def keys(self, columns: tuple[Column[Any], ...], name: str) -> Subquery:
         values = ", ".join(f"json_extract(value, '$[{i}]') AS {column.name}" for i, column in enumerate(columns))
-        source = text(f"SELECT {values} FROM json_each(:{name})")
-        typed = source.columns(*(Column(column.name, column.type) for column in columns))
-        texts = _sqlite_rows(columns[0].table, tuple(column.name for column in columns), rows)
-        return typed.bindparams(**{name: _text(texts)}).subquery(name)
+        return _keys(f"SELECT {values} FROM json_each(:{name})", columns, name)
+
+
+class Members(TypeDecorator[Iterable[Any]]):
+    """The type of a parameter that is a collection of what a column holds."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, of: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.of = of
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else ARRAY(self.of))
+
+    def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> Any:
+        members = list(value or ())
+        return _text(members) if dialect.name == "sqlite" else members
+
+
+class KeyRows(TypeDecorator[Rows]):
+    """The type of a parameter that is rows of these columns."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, columns: tuple[Column[Any], ...]) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def process_bind_param(self, value: Rows | None, dialect: Dialect) -> str:
+        rows = value or ()
+        if dialect.name == "sqlite":
+            rows = _sqlite_rows(self.columns[0].table, tuple(column.name for column in self.columns), rows)
+        return _text(rows)
+
+
+def _keys(query: str, columns: tuple[Column[Any], ...], name: str) -> Subquery:
+    # The parameter's name differs, so that two of these fit in one statement.
+    source = text(query).bindparams(bindparam(name, type_=KeyRows(columns)))
+    return source.columns(*(Column(column.name, column.type) for column in columns)).subquery(name)
 
 
 def bulk_for(dialect: str) -> Bulk:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 
 from csms.domain.model import Charger, Connector, Registration, ReportedVariable
 from csms.storage.keys import digest
-from csms.storage.sql import Sql, replace
+from csms.storage.sql import Clauses, Sql, replace
 from csms.storage.tables import chargers, connectors, reported_variables
 from csms.storage.tracking import Shape, Tracked
 
@@ -50,6 +51,16 @@ _NEWEST_WINS = replace(
 )
 
 _Place = tuple[int, int, int]
+
+
+def _by_id(clauses: Clauses) -> Select[Any]:
+    # All in the same order, so that two transactions never wait for each other in a circle.
+    query = _charger.query().where(clauses.any_of(chargers.c.id, "ids")).order_by(chargers.c.id)
+    return clauses.locked(query)
+
+
+def _connectors_of(clauses: Clauses) -> Select[Any]:
+    return _connector.query().where(clauses.any_of(connectors.c.charger_id, "chargers"))
 
 
 class SqlChargers:
@@ -169,9 +180,7 @@ class SqlChargers:
         """Fetch these, in at most two queries."""
         wanted = {i for i in charger_ids if self._chargers.get(i) is None and i not in self._missing}
         if wanted:
-            # All in the same order, so that two transactions never wait for each other in a circle.
-            query = _charger.query().where(self._sql.any_of(chargers.c.id, wanted)).order_by(chargers.c.id)
-            self._chargers.fetch(self._sql.locked(query))
+            self._chargers.fetch(self._sql.made(_by_id), ids=wanted)
             self._missing.update(i for i in wanted if self._chargers.get(i) is None)
         self._load_connectors(with_connectors_of)
 
@@ -187,7 +196,7 @@ class SqlChargers:
     def _load_connectors(self, charger_ids: Iterable[int]) -> None:
         wanted = set(charger_ids) - self._complete
         if wanted:
-            self._connectors.fetch(_connector.query().where(self._sql.any_of(connectors.c.charger_id, wanted)))
+            self._connectors.fetch(self._sql.made(_connectors_of), chargers=wanted)
             self._complete |= wanted
 
     def _index_charger(self, charger: Charger) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, bindparam, delete, select, update
 
 from csms.ports import Fenced
-from csms.storage.sql import IGNORE, Sql, replace
+from csms.storage.sql import IGNORE, Clauses, Sql, replace
 from csms.storage.tables import gateways, installation, shards
 
 _SHARD_COUNT = "shards"
@@ -56,8 +57,11 @@ class SqlShards:
         return int(row[0])
 
     def fence(self, shard: int, epoch: int) -> None:
-        query = select(shards.c.epoch).where(shards.c.shard == shard)
-        row = self._sql.first(self._sql.locked(query))
+        row = self._sql.first(self._sql.made(_held_epoch), shard=shard)
         newest = row[0] if row is not None else 0
         if newest != epoch:
             raise Fenced(f"shard {shard} is in epoch {newest}; this worker held it in epoch {epoch}")
+
+
+def _held_epoch(clauses: Clauses) -> Select[Any]:
+    return clauses.locked(select(shards.c.epoch).where(shards.c.shard == bindparam("shard")))

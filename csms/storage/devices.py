@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, true
+from sqlalchemy import ColumnElement, Select, delete, true
 
 from csms.domain.device_records import (
     ChargingProfile,
@@ -33,7 +33,7 @@ from csms.domain.device_records import (
 )
 from csms.storage import tables_devices as tables
 from csms.storage.keys import digest, folded
-from csms.storage.sql import IGNORE, Sql
+from csms.storage.sql import IGNORE, Clauses, Sql
 from csms.storage.tracking import Shape, Tracked
 
 
@@ -96,6 +96,10 @@ _event = Shape(SecurityEvent, tables.security_events)
 _GOING_ON = (JobState.ACCEPTED, JobState.RUNNING, JobState.FAILED)
 
 
+def _of_chargers(clauses: Clauses, shape: Shape[Any], condition: ColumnElement[bool]) -> Select[Any]:
+    return shape.query().where(clauses.any_of(shape.table.c.charger_id, "chargers"), condition)
+
+
 class SqlDeviceRecords(Generic[R]):
     """Implements :class:`csms.domain.repositories_devices.DeviceRecords`.
 
@@ -147,8 +151,7 @@ class SqlDeviceRecords(Generic[R]):
         wanted = set(charger_ids) - self._complete
         if wanted:
             self._complete |= wanted
-            of_these = self._sql.any_of(self._shape.table.c.charger_id, wanted)
-            self._records.fetch(self._shape.query().where(of_these, self._condition))
+            self._records.fetch(self._sql.made(_of_chargers, self._shape, self._condition), chargers=wanted)
 
     def flush(self) -> None:
         """Write what is new, what changed, and what is gone."""

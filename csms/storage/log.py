@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import Select, and_, bindparam, select
 
 from csms.domain.messages import ChargerMessage
 from csms.domain.model import LogEntry
-from csms.storage.sql import IGNORE, Sql
+from csms.storage.sql import IGNORE, Clauses, Sql
 from csms.storage.tables import charger_data
 from csms.storage.tracking import Shape
 
@@ -58,11 +59,16 @@ class SqlMessageLog:
     def _ask(self, wanted: set[_Key]) -> None:
         if not wanted:
             return
-        keys = self._sql.keys(_KEY, list(wanted), "messages")
-        same = and_(*(column == keys.c[column.name] for column in _KEY))
         times = [key[1] for key in wanted]
-        # The bounds let PostgreSQL skip all other months.
-        within = _table.received_at.between(min(times), max(times))
         self._answers.update(dict.fromkeys(wanted))
-        for row in self._sql.rows(select(*_KEY, _table.answer).join(keys, same).where(within)):
+        found = self._sql.rows(self._sql.made(_answers), messages=list(wanted), earliest=min(times), latest=max(times))
+        for row in found:
             self._answers[row[0], row[1], row[2]] = row[3]
+
+
+def _answers(clauses: Clauses) -> Select[Any]:
+    keys = clauses.keys(_KEY, "messages")
+    same = and_(*(column == keys.c[column.name] for column in _KEY))
+    # The bounds let PostgreSQL skip all other months.
+    within = _table.received_at.between(bindparam("earliest"), bindparam("latest"))
+    return select(*_KEY, _table.answer).join(keys, same).where(within)

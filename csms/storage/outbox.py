@@ -6,18 +6,22 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, or_, select, update
+from sqlalchemy import Delete, Select, delete, or_, select, update
 
 from csms.domain.command_model import Command
 from csms.domain.commands import order_of
 from csms.domain.messages import Notification, encode, encode_notification
 from csms.domain.repositories import OutboxRow
 from csms.domain.topology import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, notification_key
-from csms.storage.sql import IGNORE, Sql
+from csms.storage.sql import IGNORE, Clauses, Sql
 from csms.storage.tables import outbox
 
 _COLUMNS = ("id", "exchange", "event_id", "routing_key", "body", "taken_at", "shard")
 _rows = select(outbox.c.id, outbox.c.exchange, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
+
+
+def _removal(clauses: Clauses) -> Delete:
+    return delete(outbox).where(clauses.any_of(outbox.c.id, "ids"))
 
 
 class SqlOutbox:
@@ -70,7 +74,7 @@ class SqlOutbox:
 
     def published(self, ids: Sequence[int]) -> None:
         if ids:
-            self._sql.change(delete(outbox).where(self._sql.any_of(outbox.c.id, ids)))
+            self._sql.change(self._sql.made(_removal), ids=ids)
 
     def flush(self) -> None:
         """Write what was added."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import and_, select, union
+from sqlalchemy import Select, and_, select, union
 
 from csms.domain.model import Sample, Session, SessionState, SessionSummary, TransactionEventRecord
 from csms.storage.errors import Conflict
 from csms.storage.keys import digest, folded
 from csms.storage.samples import SqlSamples
-from csms.storage.sql import IGNORE, Sql, replace
+from csms.storage.sql import IGNORE, Clauses, Sql, replace
 from csms.storage.tables import charging_sessions, session_summaries, transaction_events
 from csms.storage.tracking import Shape, Tracked
 
@@ -39,6 +40,32 @@ _REPLACE_SUMMARY = replace(_summary.columns, ("session_id",))
 
 _table = charging_sessions.c
 _Event = tuple[int, str, int]
+
+
+def _mentioned(clauses: Clauses, *names: str) -> Select[Any]:
+    """The active sessions of chargers, and those that are found by a value of the columns ``names``.
+
+    Tokens and groups are looked for among the active ones of all chargers, all other values with their charger.
+    """
+    active = _table.state == SessionState.ACTIVE.value
+    parts = [select(_table.id).where(clauses.any_of(_table.charger_id, "charger_ids"), active)]
+    for name in names:
+        column = _table[name]
+        if name in ("id_token_key", "group_key"):
+            parts.append(select(_table.id).where(clauses.any_of(column, name), active))
+        else:
+            keys = clauses.keys((_table.charger_id, column), name)
+            found = and_(_table.charger_id == keys.c.charger_id, column == keys.c[name])
+            parts.append(select(_table.id).join(keys, found))
+    ids = parts[0] if len(parts) == 1 else union(*parts)
+    return _session.query().where(_table.id.in_(ids))
+
+
+def _known_events(clauses: Clauses) -> Select[Any]:
+    table = transaction_events.c
+    columns = (table.charger_id, table.transaction_key, table.seq_no)
+    keys = clauses.keys(columns, "events")
+    return select(*columns).join(keys, and_(*(column == keys.c[column.name] for column in columns)))
 
 
 class SqlSessions:
@@ -218,26 +245,15 @@ class SqlSessions:
         events: set[_Event],
     ) -> None:
         """Fetch the chargers' active sessions and all others that are mentioned, in at most two queries."""
-        active = _table.state == SessionState.ACTIVE.value
-        parts = [select(_table.id).where(self._sql.any_of(_table.charger_id, charger_ids), active)]
-        if tokens:
-            digests = {digest(folded(token)) for token in tokens}
-            parts.append(select(_table.id).where(self._sql.any_of(_table.id_token_key, digests), active))
-        if groups:
-            digests = {digest(folded(group)) for group in groups}
-            parts.append(select(_table.id).where(self._sql.any_of(_table.group_key, digests), active))
-        for column, mentioned in (
-            (_table.transaction_key, transactions),
-            (_table.start_key_digest, starts),
-            (_table.stop_key_digest, stops),
-        ):
-            if mentioned:
-                rows = [(charger_id, digest(text)) for charger_id, text in mentioned]
-                keys = self._sql.keys([_table.charger_id, column], rows, f"by_{column.name}")
-                found = and_(_table.charger_id == keys.c.charger_id, column == keys.c[column.name])
-                parts.append(select(_table.id).join(keys, found))
-        ids = parts[0] if len(parts) == 1 else union(*parts)
-        self._sessions.fetch(_session.query().where(_table.id.in_(ids)))
+        mentioned = {
+            "id_token_key": {digest(folded(token)) for token in tokens},
+            "group_key": {digest(folded(group)) for group in groups},
+            "transaction_key": [(charger_id, digest(text)) for charger_id, text in transactions],
+            "start_key_digest": [(charger_id, digest(text)) for charger_id, text in starts],
+            "stop_key_digest": [(charger_id, digest(text)) for charger_id, text in stops],
+        }
+        wanted = {name: values for name, values in mentioned.items() if values}
+        self._sessions.fetch(self._sql.made(_mentioned, *wanted), charger_ids=charger_ids, **wanted)
         self._all_active |= charger_ids
         self._asked_tokens |= {folded(token) for token in tokens}
         self._asked_transactions |= transactions
@@ -269,13 +285,8 @@ class SqlSessions:
         return next(filter(wanted, self._by_charger[charger_id]), None)
 
     def _ask_events(self, events: Iterable[_Event]) -> None:
-        table = transaction_events.c
         asked = {(charger_id, digest(text), seq_no): (charger_id, text, seq_no) for charger_id, text, seq_no in events}
-        keys = self._sql.keys([table.charger_id, table.transaction_key, table.seq_no], list(asked), "events")
-        same = [table[name] == keys.c[name] for name in ("charger_id", "transaction_key", "seq_no")]
-        for row in self._sql.rows(
-            select(table.charger_id, table.transaction_key, table.seq_no).join(keys, and_(*same))
-        ):
+        for row in self._sql.rows(self._sql.made(_known_events), events=list(asked)):
             self._known_events.add(asked[row[0], row[1], row[2]])
         self._asked_events.update(asked.values())
 

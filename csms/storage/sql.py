@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table, bindparam, select
 
-from csms.storage.bulk import Bulk, Columns, Rows
+from csms.storage.bulk import Bulk, Columns, Members, Rows
 
 AnyRow = Row[*tuple[Any, ...]]
 IGNORE = "ON CONFLICT DO NOTHING"
 _FIRST_BLOCK = 8
+_MADE_STATEMENTS = 1024
+
+E = TypeVar("E", bound=Executable)
+
+
+class Clauses:
+    """Parts of statements that depend on the dialect, or on whether the transaction may write."""
+
+    def __init__(self, bulk: Bulk, *, writable: bool) -> None:
+        self._bulk = bulk
+        self._writable = writable
+
+    def locked(self, query: Select[Any]) -> Select[Any]:
+        """``query``, holding its rows until the transaction ends if this one may change them."""
+        return query.with_for_update(key_share=True) if self._writable else query
+
+    def any_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """``column`` equals one of the values that the parameter ``name`` will have."""
+        return self._bulk.any_of(column, bindparam(name, type_=Members(column.type)))
+
+    def keys(self, columns: tuple[Column[Any], ...], name: str) -> Subquery:
+        """A table made of the rows that the parameter ``name`` will have, to join with."""
+        return self._bulk.keys(columns, name)
 
 
 class Sql:
@@ -27,18 +51,27 @@ class Sql:
         self._last_id: dict[Table, int] = {}
         self._wanted_ids: dict[Table, int] = {}
 
-    def rows(self, statement: Executable) -> Sequence[AnyRow]:
+    def made(self, make: Callable[..., E], *arguments: Hashable) -> E:
+        """The statement that ``make`` gives for :class:`Clauses` and ``arguments``, made once in the process.
+
+        To make one anew takes as long as to run it. So what changes from call to call is a parameter, whose value is
+        given with the statement to :meth:`rows` and its like.
+        """
+        statement: E = _made(make, self._bulk, self.writable, arguments)
+        return statement
+
+    def rows(self, statement: Executable, **values: Any) -> Sequence[AnyRow]:
         """Run a query."""
-        return self._connection.execute(statement).all()
+        return self._connection.execute(statement, values).all()
 
-    def first(self, statement: Executable) -> AnyRow | None:
+    def first(self, statement: Executable, **values: Any) -> AnyRow | None:
         """Run a query for one row."""
-        return self._connection.execute(statement).first()
+        return self._connection.execute(statement, values).first()
 
-    def change(self, statement: Executable) -> int:
+    def change(self, statement: Executable, **values: Any) -> int:
         """Run a statement that writes; returns how many rows it touched."""
         self._must_write()
-        return self._connection.execute(statement).rowcount
+        return self._connection.execute(statement, values).rowcount
 
     def insert(self, table: Table, columns: tuple[str, ...], rows: Rows, clause: str = IGNORE) -> int:
         """Insert many rows; returns how many were written."""
@@ -55,20 +88,15 @@ class Sql:
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """``query``, holding its rows until the transaction ends if this one may change them."""
-        return query.with_for_update(key_share=True) if self.writable else query
+        return Clauses(self._bulk, writable=self.writable).locked(query)
 
     def hold(self, table: Table, ids: Iterable[int]) -> None:
         """Lock the rows of these ids until the transaction ends, all in one order, so that no two wait in a circle."""
-        query = select(table.c.id).where(self.any_of(table.c.id, ids)).order_by(table.c.id)
-        self.rows(self.locked(query))
+        self.rows(self.made(_held, table), ids=ids)
 
     def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
-        """``column`` equals one of ``values``."""
-        return self._bulk.any_of(column, values)
-
-    def keys(self, columns: Sequence[Column[Any]], rows: Rows, name: str) -> Subquery:
-        """A table made of ``rows``, to join with."""
-        return self._bulk.keys(columns, rows, name)
+        """``column`` equals one of ``values``, in a statement that is not :meth:`made` once."""
+        return self._bulk.any_of(column, bindparam(None, list(values), type_=Members(column.type), unique=True))
 
     def want_ids(self, table: Table, count: int) -> None:
         """Say how many ids of ``table`` will be needed, so that the first one fetches them all."""
@@ -88,6 +116,16 @@ class Sql:
     def _must_write(self) -> None:
         if not self.writable:
             raise RuntimeError("Database.read is for work that changes nothing; use Database.transact")
+
+
+@lru_cache(maxsize=_MADE_STATEMENTS)
+def _made(make: Callable[..., Any], bulk: Bulk, writable: bool, arguments: tuple[Hashable, ...]) -> Any:
+    return make(Clauses(bulk, writable=writable), *arguments)
+
+
+def _held(clauses: Clauses, table: Table) -> Select[Any]:
+    query = select(table.c.id).where(clauses.any_of(table.c.id, "ids")).order_by(table.c.id)
+    return clauses.locked(query)
 
 
 def replace(columns: Sequence[str], keys: Sequence[str], where: str = "", **expressions: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace as changed
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 
 from csms.domain.model import IdToken
 from csms.domain.token_records import Stored
 from csms.storage.keys import folded
-from csms.storage.sql import Sql, replace
+from csms.storage.sql import Clauses, Sql, replace
 from csms.storage.tables import id_tokens
 from csms.storage.tracking import Shape, Tracked
 
@@ -23,6 +24,10 @@ CHUNK = 1000
 _token = Shape(IdToken, id_tokens, derived={"token_key": lambda record: folded(record.token)})
 
 _REPLACE = replace([name for name in _token.columns if name not in ("id", "created_at")], ("token_key",))
+
+
+def _by_key(clauses: Clauses) -> Select[Any]:
+    return _token.query().where(clauses.any_of(id_tokens.c.token_key, "keys"))
 
 
 class SqlIdTokens:
@@ -78,7 +83,7 @@ class SqlIdTokens:
         """Fetch these in one query."""
         wanted = {folded(token) for token in tokens} - self._by_key.keys()
         if wanted:
-            self._tokens.fetch(_token.query().where(self._sql.any_of(id_tokens.c.token_key, wanted)))
+            self._tokens.fetch(self._sql.made(_by_key), keys=wanted)
             for key in wanted:
                 self._by_key.setdefault(key, None)
 

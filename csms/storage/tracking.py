@@ -103,9 +103,9 @@ class Tracked(Generic[R]):
         self._on_attach(record)
         return record
 
-    def fetch(self, query: Select[Any]) -> list[R]:
-        """The records that ``query`` (made from the shape's) finds."""
-        return [self.attach(row) for row in self._sql.rows(query)]
+    def fetch(self, query: Select[Any], **values: Any) -> list[R]:
+        """The records that ``query`` (made from the shape's) finds; ``values``: of its parameters."""
+        return [self.attach(row) for row in self._sql.rows(query, **values)]
 
     def add(self, record: R) -> R:
         """Give a new record its id; it is written by :meth:`flush`."""
