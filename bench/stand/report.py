@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.stand.machine import busy, conditions
+from bench.stand.measuring import WARM_UP_S
 from bench.stand.servers import Servers
 
 Row = dict[str, Any]
@@ -40,7 +41,7 @@ def new_parser(about: str | None, *, profile: bool = False) -> argparse.Argument
     """A command line with what all benchmarks have."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds for which it counts")
-    parser.add_argument("--warm-up", type=float, default=3.0, help="seconds before it counts")
+    parser.add_argument("--warm-up", type=float, default=WARM_UP_S, help="seconds before it counts")
     parser.add_argument(
         "--baseline", type=Path, metavar="DIR", help="the plain Node server, run beside where it can be"
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as changed
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from csms.domain.model import HourlyUse
-from csms.storage.sql import Sql, replace
+from csms.storage.sql import Clauses, Sql, replace
 from csms.storage.tables import charging_sessions, consumed_events, hourly_use, session_registers
 from csms.storage.tracking import Shape
 
@@ -22,6 +23,18 @@ _REGISTER = ("session_id", "energy_wh", "at")
 _REPLACE_REGISTER = replace(_REGISTER, ("session_id",))
 
 
+def _consumed(clauses: Clauses) -> Select[Any]:
+    table = consumed_events.c
+    mine = table.consumer == bindparam("consumer")
+    return select(table.event_id).where(mine, clauses.any_of(table.event_id, "events"))
+
+
+def _registers_of(clauses: Clauses) -> Select[Any]:
+    table = session_registers.c
+    query = select(table.session_id, table.energy_wh, table.at)
+    return query.where(clauses.any_of(table.session_id, "sessions"))
+
+
 class SqlConsumed:
     """Implements :class:`csms.domain.repositories.Consumed`."""
 
@@ -32,9 +45,7 @@ class SqlConsumed:
         wanted = dict.fromkeys(event_ids)
         if not wanted:
             return frozenset()
-        table = consumed_events.c
-        query = select(table.event_id).where(table.consumer == consumer, self._sql.any_of(table.event_id, wanted))
-        for row in self._sql.rows(query):
+        for row in self._sql.rows(self._sql.made(_consumed), consumer=consumer, events=list(wanted)):
             del wanted[row[0]]
         rows = [(consumer, event_id, now) for event_id in wanted]
         # Fails, and runs the whole work again, if another transaction recorded some of them meanwhile.
@@ -72,10 +83,8 @@ class SqlAnalytics:
         if unknown:
             # Two workers may have events of one session: whoever comes second adds from where the first has left off.
             self._sql.hold(charging_sessions, unknown)
-            table = session_registers.c
-            query = select(table.session_id, table.energy_wh, table.at)
             self._registers.update(dict.fromkeys(unknown))
-            for row in self._sql.rows(query.where(self._sql.any_of(table.session_id, unknown))):
+            for row in self._sql.rows(self._sql.made(_registers_of), sessions=unknown):
                 self._registers[row[0]] = (row[1], row[2])
         found = ((session_id, self._registers[session_id]) for session_id in wanted)
         return {session_id: register for session_id, register in found if register is not None}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, bindparam
 
 from csms.domain.model import Sample
 from csms.storage.keys import digest
-from csms.storage.sql import IGNORE, Sql
+from csms.storage.sql import IGNORE, Clauses, Sql
 from csms.storage.tables import meter_values
 from csms.storage.tracking import Shape
 
@@ -19,6 +22,12 @@ _sample = Shape(
         )
     },
 )
+
+
+def _of_sessions(clauses: Clauses) -> Select[Any]:
+    table = meter_values.c
+    query = _sample.query().where(clauses.any_of(table.session_id, "sessions"), table.session_id != 0)
+    return query.order_by(table.session_id, table.sampled_at, table.series_key).limit(bindparam("most"))
 
 
 class SqlSamples:
@@ -47,10 +56,7 @@ class SqlSamples:
         found: dict[int, list[Sample]] = {session_id: [] for session_id in wanted}
         if not wanted:
             return found
-        table = meter_values.c
-        query = _sample.query().where(self._sql.any_of(table.session_id, wanted), table.session_id != 0)
-        ordered = query.order_by(table.session_id, table.sampled_at, table.series_key)
-        rows = self._sql.rows(ordered.limit(limit))
+        rows = self._sql.rows(self._sql.made(_of_sessions), sessions=wanted, most=limit)
         if len(rows) == limit:  # perhaps not all: one after the other, so that memory holds one at a time
             return {session_id: self.of_session(session_id, limit) for session_id in wanted}
         for row in rows:

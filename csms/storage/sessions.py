@@ -42,6 +42,10 @@ _table = charging_sessions.c
 _Event = tuple[int, str, int]
 
 
+def _by_id(clauses: Clauses) -> Select[Any]:
+    return _session.query().where(clauses.any_of(_table.id, "ids"))
+
+
 def _mentioned(clauses: Clauses, *names: str) -> Select[Any]:
     """The active sessions of chargers, and those that are found by a value of the columns ``names``.
 
@@ -102,7 +106,7 @@ class SqlSessions:
         wanted = set(session_ids)
         unknown = {session_id for session_id in wanted if self._sessions.get(session_id) is None}
         if unknown:
-            self._sessions.fetch(_session.query().where(self._sql.any_of(_table.id, unknown)))
+            self._sessions.fetch(self._sql.made(_by_id), ids=unknown)
         found = ((session_id, self._sessions.get(session_id)) for session_id in wanted)
         return {session_id: session for session_id, session in found if session is not None}
 
