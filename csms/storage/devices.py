@@ -94,6 +94,8 @@ _availability = Shape(WantedAvailability, tables.wanted_availability, loaded={"s
 _event = Shape(SecurityEvent, tables.security_events)
 
 _GOING_ON = (JobState.ACCEPTED, JobState.RUNNING, JobState.FAILED)
+_is_going_on = tables.jobs.c.state.in_([state.value for state in _GOING_ON])
+_is_active = tables.reservations.c.state == ReservationState.ACTIVE.value
 
 
 def _of_chargers(clauses: Clauses, shape: Shape[Any], condition: ColumnElement[bool]) -> Select[Any]:
@@ -171,8 +173,7 @@ class SqlReservations(SqlDeviceRecords[Reservation]):
     """Implements :class:`csms.domain.repositories_devices.Reservations`."""
 
     def __init__(self, sql: Sql) -> None:
-        active = tables.reservations.c.state == ReservationState.ACTIVE.value
-        super().__init__(sql, _reservation, lambda one: one.state is ReservationState.ACTIVE, active)
+        super().__init__(sql, _reservation, lambda one: one.state is ReservationState.ACTIVE, _is_active)
 
     def overdue(self, now: datetime, *, limit: int) -> Sequence[Reservation]:
         self.flush()
@@ -245,8 +246,7 @@ class SqlDevices:
 
     @cached_property
     def jobs(self) -> SqlDeviceRecords[Job]:
-        going_on = self._sql.any_of(tables.jobs.c.state, [state.value for state in _GOING_ON])
-        return SqlDeviceRecords(self._sql, _job, lambda job: job.state in _GOING_ON, going_on)
+        return SqlDeviceRecords(self._sql, _job, lambda job: job.state in _GOING_ON, _is_going_on)
 
     @cached_property
     def certificates(self) -> SqlDeviceRecords[InstalledCertificate]:

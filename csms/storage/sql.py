@@ -55,9 +55,9 @@ class Sql:
         """The statement that ``make`` gives for :class:`Clauses` and ``arguments``, made once in the process.
 
         To make one anew takes as long as to run it. So what changes from call to call is a parameter, whose value is
-        given with the statement to :meth:`rows` and its like.
+        given with the statement to :meth:`rows` and its like, and ``arguments`` are constants of their modules.
         """
-        statement: E = _made(make, self._bulk, self.writable, arguments)
+        statement: E = made_once(make, self._bulk, self.writable, arguments)
         return statement
 
     def rows(self, statement: Executable, **values: Any) -> Sequence[AnyRow]:
@@ -119,7 +119,8 @@ class Sql:
 
 
 @lru_cache(maxsize=_MADE_STATEMENTS)
-def _made(make: Callable[..., Any], bulk: Bulk, writable: bool, arguments: tuple[Hashable, ...]) -> Any:
+def made_once(make: Callable[..., Any], bulk: Bulk, writable: bool, arguments: tuple[Hashable, ...]) -> Any:
+    """See :meth:`Sql.made`."""
     return make(Clauses(bulk, writable=writable), *arguments)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from csms.domain.model import Connector, Session
+from csms.storage.sql import made_once
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.batches import Fleet, handled, prepare
 from tests.storage.databases import DatabaseCase, PostgresqlCase, SqliteCase
@@ -50,6 +51,18 @@ class BatchesContract(DatabaseCase):
         statements = self.statements()
         self.assertEqual(await self.write(handled, batch, epoch), 0)
         self.assertFalse([one for one in statements if one.startswith(("INSERT", "UPDATE", "DELETE"))])
+
+    async def test_no_statement_of_a_batch_is_made_anew_for_the_next(self) -> None:
+        ids, epoch = await self.write(prepare, 60)
+        fleet = Fleet(ids)
+        await self.write(handled, [fleet.start(index) for index in range(60)], epoch)
+        running = await self.look(lambda uow: uow.sessions.page(active=True, limit=60))
+        transactions = {session.charger_id: session.transaction_id for session in running}
+        await self.write(handled, fleet.mixed(transactions), epoch)
+        made = made_once.cache_info()
+        self.assertGreater(made.hits, 0)
+        await self.write(handled, fleet.mixed(transactions), epoch)
+        self.assertEqual(made_once.cache_info().misses, made.misses)
 
     async def test_a_batch_without_preloading_has_the_same_effects(self) -> None:
         ids, epoch = await self.write(prepare, 60)
