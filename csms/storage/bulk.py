@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -163,8 +163,9 @@ def _keys(query: str, columns: tuple[Column[Any], ...], name: str) -> Subquery:
     return source.columns(*(Column(column.name, column.type) for column in columns)).subquery(name)
 
 
+@cache
 def bulk_for(dialect: str) -> Bulk:
-    """The statements of ``dialect``, as SQLAlchemy calls it."""
+    """The statements of ``dialect``, as SQLAlchemy calls it; the same for all databases of a process."""
     return SqliteBulk() if dialect == "sqlite" else PostgresqlBulk()
 
 
