@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 
 class Throttle:
     """At most ``limit`` failures of a key in ``window_s``; from then on it is blocked until the window ends."""
@@ -12,7 +14,7 @@ class Throttle:
         self._limit = limit
         self._window_s = window_s
         self._max_keys = max_keys
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
         """key -> failures in its window, end of the window."""
 
     def blocked_for_s(self, key: str, now: float) -> float:
@@ -26,7 +28,7 @@ class Throttle:
         if until <= now:
             failures, until = 0, now + self._window_s
         if len(self._seen) >= self._max_keys:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         self._seen[key] = (failures + 1, until)
 
     def take_back(self, key: str) -> None:

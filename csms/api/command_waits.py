@@ -19,8 +19,8 @@ Watcher = Callable[[Notification | None], None]
 class Happenings(Protocol):
     """Where notifications of all chargers pass by."""
 
-    def watch(self, watcher: Watcher) -> None:
-        """Call ``watcher`` from now on."""
+    def watch(self, kind: str, watcher: Watcher) -> None:
+        """Call ``watcher`` with those of ``kind`` from now on."""
         ...
 
 
@@ -30,7 +30,7 @@ class CommandWaits:
     def __init__(self, happenings: Happenings, clock: IReactorTime) -> None:
         self._clock = clock
         self._waits: dict[str, Wait] = {}
-        happenings.watch(self._told)
+        happenings.watch(NotificationType.COMMAND_CHANGED, self._told)
 
     def expect(self, command_id: str) -> Wait:
         """From now on no end of this command is missed."""
@@ -45,7 +45,7 @@ class CommandWaits:
         if notification is None:
             for wait in tuple(self._waits.values()):
                 wait.look()
-        elif notification.type == NotificationType.COMMAND_CHANGED:
+        else:
             wait_for_it = self._waits.get(str(notification.data.get("commandId")))
             if wait_for_it is not None and notification.data.get("state") not in OPEN_STATES:
                 wait_for_it.look()

@@ -7,6 +7,8 @@ signed in from that very address before; those may always fail a few times.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from csms.addresses import network_of
 from csms.throttle import Throttle
 
@@ -24,7 +26,7 @@ class Tries:
         self._pairs = Throttle(limit=PAIR_LIMIT, window_s=WINDOW_S)
         self._addresses = Throttle(limit=ADDRESS_LIMIT, window_s=WINDOW_S)
         self._names = Throttle(limit=NAME_LIMIT, window_s=WINDOW_S)
-        self._known: dict[str, None] = {}
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     def blocked_for_s(self, name: str, address: str, now: float) -> float:
         """How long that name has to wait at that address; 0: not at all."""
@@ -53,7 +55,7 @@ class Tries:
         self._pairs.forget(pair)
         self._known.pop(pair, None)
         if len(self._known) >= MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[pair] = None
 
 

@@ -69,6 +69,11 @@ def notification_key(type_: str) -> str:
     return f"notification.{type_}"
 
 
+def notification_type(routing_key: str) -> str:
+    """The type that :func:`notification_key` made this routing key of."""
+    return routing_key.removeprefix("notification.")
+
+
 def shard_of(device_id: str, shards: int) -> int:
     """The shard that takes all messages of a charger: 0 <= shard < ``shards``."""
     return zlib.crc32(device_id.encode()) % shards

@@ -11,6 +11,7 @@ most, and the good chargers behind the same router wait a moment longer.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -74,8 +75,8 @@ class Directory:
         self._with_certificates = with_certificates
         """Whether it matters which certificates are revoked."""
         self._clock = clock
-        self._known: dict[str, Known] = {}
-        self._unknown: dict[str, float] = {}
+        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
         self._lookups: dict[str, Deferred[bool | None]] = {}
         self._lane = LookupLane(self._look_up, queries=QUERIES, room=MAX_WAITING)
         self._crowd = LookupLane(self._look_up, queries=1, room=MAX_IN_CROWD)
@@ -148,14 +149,14 @@ class Directory:
         self._known.pop(device_id, None)
         self._unknown.pop(device_id, None)
         if len(self._unknown) >= MAX_UNKNOWN:
-            del self._unknown[next(iter(self._unknown))]
+            self._unknown.popitem(last=False)
         self._unknown[device_id] = self._clock.seconds()
 
     def _remember(self, device_id: str, charger: Charger, revoked: frozenset[str] = frozenset()) -> Known:
         self._known.pop(device_id, None)
         self._unknown.pop(device_id, None)
         if len(self._known) >= MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         known = self._known[device_id] = Known(
             charger.id,
             charger.registration,

@@ -20,11 +20,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.identifiers import new_id
-from csms.domain.messages import BadMessage, Notification, decode_notification
 from csms.gateway.events import EventRing
 from csms.ports import Broker, BrokerError, BrokerState, Consumer, Delivery, Message
 
@@ -164,25 +162,22 @@ class EventFeed:
             self._ready.callback(None)
 
     def _take_from_stream(self, delivery: Delivery) -> None:
-        notification = _notification(delivery)
-        if notification is not None:
-            self._append(notification)
-            held = self._held.pop(notification.event_id, None) if self._held else None
-            if held is not None:
-                held.ack()
+        self._append(delivery)
+        held = self._held.pop(delivery.message.message_id, None) if self._held else None
+        if held is not None:
+            held.ack()
         delivery.ack()
 
     def _delivered(self, delivery: Delivery) -> None:
-        notification = _notification(delivery)
-        if notification is not None and self._held is not None:
-            event_id = notification.event_id
+        if self._held is not None:
+            event_id = delivery.message.message_id
             if event_id not in self._held and not self._ring.has_had(event_id):
                 if len(self._held) >= MOST_HELD:
                     self._drop_held()
                 self._held[event_id] = delivery
                 return
-        elif notification is not None:
-            self._append(notification)
+        else:
+            self._append(delivery)
         delivery.ack()
 
     def _drop_held(self) -> None:
@@ -191,13 +186,9 @@ class EventFeed:
             delivery.ack()
         self._ring.break_off()
 
-    def _append(self, notification: Notification) -> None:
-        """Tell the browsers. What cannot be told must not stay unacked, or the queue would stand still in the end."""
-        try:
-            self._ring.append(notification)
-        except Exception:
-            metrics.EVENTS_UNREADABLE.inc()
-            _log.failure("event {event_id} reaches no browser", event_id=notification.event_id)
+    def _append(self, delivery: Delivery) -> None:
+        message = delivery.message
+        self._ring.append(message.message_id, topology.notification_type(delivery.routing_key), message.body)
 
 
 class StreamReading:
@@ -284,12 +275,3 @@ class StreamReading:
                 self._step_done(True)
             return
         self._take(delivery)
-
-
-def _notification(delivery: Delivery) -> Notification | None:
-    try:
-        return decode_notification(delivery.message.body)
-    except BadMessage as error:
-        metrics.EVENTS_UNREADABLE.inc()
-        _log.warn("an event that cannot be read: {reason}", reason=str(error), message_id=delivery.message.message_id)
-        return None

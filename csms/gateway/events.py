@@ -1,17 +1,21 @@
 """The notifications of the last while, in order, for browsers to follow and to resume from. Pure.
 
 Every event has a position: 0, 1, 2 ... since the process started. A browser is a cursor into the ring, so that a
-slow one costs no memory, and one that comes back needs only the id of the last event that it saw.
+slow one costs no memory, and one that comes back needs only the id of the last event that it saw. An event is read
+when the first browser needs it: most gateways see thousands a second, and many have no browser.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+from twisted.logger import Logger
 
-from csms.domain.messages import Notification, NotificationType
+from csms import metrics
+from csms.domain.messages import BadMessage, Notification, NotificationType, decode_notification
 
 SPECIFIC_EVENTS = {
     NotificationType.CHARGING_STARTED: "charging:started",
@@ -20,7 +24,11 @@ SPECIFIC_EVENTS = {
 }
 """Notifications that browsers also get under a name of their own."""
 
+_WEIGHT, _WEIGHT_BYTES = 3, 500
+"""What an event takes for each byte of its body, and beyond, at most: read, it is there under two names."""
+
 _encode = msgspec.json.Encoder().encode
+_log = Logger(namespace="csms.gateway")
 
 
 def event_texts(notification: Notification) -> list[bytes]:
@@ -39,14 +47,50 @@ def event_texts(notification: Notification) -> list[bytes]:
     return [_encode({"event": name, **fields}) for name in names]
 
 
-@dataclass(frozen=True, slots=True)
 class Event:
-    """A notification as browsers get it. ``wire`` is what goes to their sockets, made once for all of them."""
+    """A notification for browsers, read when the first of them needs it, once for all."""
 
-    id: str
-    type: str
-    device_id: str
-    wire: bytes
+    __slots__ = ("_body", "_device_id", "_to_wire", "_wire", "id", "type", "weight")
+
+    def __init__(self, event_id: str, kind: str, body: bytes, to_wire: Callable[[list[bytes]], bytes]) -> None:
+        self.id = event_id
+        self.type = kind
+        self.weight = _WEIGHT * len(body) + _WEIGHT_BYTES
+        self._body = body
+        self._to_wire = to_wire
+        self._device_id: str | None = None
+        self._wire = b""
+
+    @property
+    def device_id(self) -> str:
+        """Whose it is; empty when it cannot be read."""
+        self._read()
+        return self._device_id or ""
+
+    @property
+    def wire(self) -> bytes:
+        """What goes to browsers' sockets; nothing when it cannot be read."""
+        self._read()
+        return self._wire
+
+    def _read(self) -> None:
+        if self._device_id is not None:
+            return
+        self._device_id = ""
+        body, self._body = self._body, b""
+        notification = _readable(self.id, body)
+        if notification is not None:
+            self._wire = self._to_wire(event_texts(notification))
+            self._device_id = notification.device_id
+
+
+def _readable(event_id: str, body: bytes) -> Notification | None:
+    try:
+        return decode_notification(body)
+    except BadMessage as error:
+        metrics.EVENTS_UNREADABLE.inc()
+        _log.warn("an event that cannot be read: {reason}", reason=str(error), event_id=event_id)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +102,13 @@ class Filter:
 
     def wants(self, event: Event) -> bool:
         """Whether the event goes to the browser."""
-        return (self.chargers is None or event.device_id in self.chargers) and (
-            self.types is None or event.type in self.types
+        return (self.types is None or event.type in self.types) and (
+            self.chargers is None or event.device_id in self.chargers
         )
 
 
 class EventRing:
-    """The newest events, at most ``kept`` of them and at most ``max_bytes`` on the wire."""
+    """The newest events, at most ``kept`` of them and at most ``max_bytes`` of memory."""
 
     def __init__(
         self, kept: int, to_wire: Callable[[list[bytes]], bytes], *, max_bytes: int = 64 * 1024 * 1024
@@ -74,10 +118,10 @@ class EventRing:
         self._to_wire = to_wire
         self._events: dict[int, Event] = {}
         self._positions: dict[str, int] = {}
-        self._seen: dict[str, None] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
         self._bytes = 0
         self._listeners: set[Callable[[], None]] = set()
-        self._watchers: list[Callable[[Notification | None], None]] = []
+        self._watchers: list[tuple[str, Callable[[Notification | None], None]]] = []
         self.begin = 0
         """Position of the oldest event."""
         self.end = 0
@@ -98,21 +142,24 @@ class EventRing:
         """Whether the event was here lately, as far as is remembered."""
         return event_id in self._seen
 
-    def append(self, notification: Notification) -> bool:
-        """Add the newest event and tell the listeners; False when it was here before (brokers deliver twice)."""
-        if notification.event_id in self._seen:
+    def append(self, event_id: str, kind: str, body: bytes) -> bool:
+        """Add the newest event, a notification's ``body``, and tell the listeners.
+
+        False when it was here before: brokers deliver twice.
+        """
+        if event_id in self._seen:
             return False
-        self._remember(notification.event_id)
-        wire = self._to_wire(event_texts(notification))
-        self._events[self.end] = Event(notification.event_id, notification.type, notification.device_id, wire)
-        self._positions[notification.event_id] = self.end
-        self._bytes += len(wire)
+        self._remember(event_id)
+        for watched, watcher in self._watchers:
+            if kind == watched:
+                watcher(_readable(event_id, body))
+        event = self._events[self.end] = Event(event_id, kind, body, self._to_wire)
+        self._positions[event_id] = self.end
+        self._bytes += event.weight
         self.end += 1
         while len(self._events) > self._kept or (self._bytes > self._max_bytes and len(self._events) > 1):
             self._drop_oldest()
         self._tell()
-        for watcher in self._watchers:
-            watcher(notification)
         return True
 
     def break_off(self) -> None:
@@ -123,7 +170,7 @@ class EventRing:
         self.end += 1
         self.begin = self.end
         self._tell()
-        for watcher in self._watchers:
+        for _, watcher in self._watchers:
             watcher(None)
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -134,20 +181,20 @@ class EventRing:
         """Do not call it any more."""
         self._listeners.discard(listener)
 
-    def watch(self, watcher: Callable[[Notification | None], None]) -> None:
-        """Call ``watcher`` with every new notification, and with None when some were missed."""
-        self._watchers.append(watcher)
+    def watch(self, kind: str, watcher: Callable[[Notification | None], None]) -> None:
+        """Call ``watcher`` with every new notification of ``kind``, and with None when some may have been missed."""
+        self._watchers.append((kind, watcher))
 
     def _remember(self, event_id: str) -> None:
         # Longer than the events themselves: after a lost connection the stream repeats the last minute.
         self._seen[event_id] = None
         if len(self._seen) > 4 * self._kept:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
 
     def _drop_oldest(self) -> None:
         oldest = self._events.pop(self.begin)
         self._positions.pop(oldest.id)
-        self._bytes -= len(oldest.wire)
+        self._bytes -= oldest.weight
         self.begin += 1
 
     def _tell(self) -> None:

@@ -30,7 +30,7 @@ from csms.domain.handling import Notes
 from csms.domain.identifiers import new_id
 from csms.domain.messages import COMMAND
 from csms.domain.repositories import OutboxRow, UnitOfWork
-from csms.domain.topology import COMMANDS_EXCHANGE, notification_key
+from csms.domain.topology import COMMANDS_EXCHANGE, notification_type
 from csms.ports import Broker, BrokerState, Database, DatabaseError, Message, Unroutable
 from csms.walltime import utc
 
@@ -51,7 +51,6 @@ _REMOVE_AFTER_S = 1.0
 _CATCH_UP_PAUSE_S = 1.0
 _FIRST_AGAIN_S = 10.0
 _LAST_AGAIN_S = 600.0
-_KEY_PREFIX = len(notification_key(""))
 
 
 class Relay:
@@ -215,7 +214,7 @@ class Relay:
         now = utc(self._clock)
         sent: list[tuple[OutboxRow, Awaitable[None]]] = []
         for row in rows:
-            kind = COMMAND if row.exchange == COMMANDS_EXCHANGE else row.routing_key[_KEY_PREFIX:]
+            kind = COMMAND if row.exchange == COMMANDS_EXCHANGE else notification_type(row.routing_key)
             message = Message(body=row.body, message_id=row.event_id, type=kind, timestamp=now)
             publishing = self._broker.publish(row.exchange, row.routing_key, message, deadline_s=deadline_s)
             sent.append((row, publishing))

@@ -27,6 +27,7 @@ from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.domain.topology import COMMANDS_EXCHANGE
 from csms.ports import DatabaseUnavailable
 from tests.api.site_case import Answer, SiteTestCase
+from tests.gateway.notes import tell
 
 PASSWORD = "0123456789abcdef0123456789abcdef01234567"
 RESET = {"type": "Soft"}
@@ -82,7 +83,7 @@ class CommandTests(SiteTestCase):
             return notes
 
         for notification in (await self.database.transact(run, name="test")).list:
-            self.ring.append(notification)
+            tell(self.ring, notification)
 
     async def result(self, command: Command, outcome: str, **fields: Any) -> None:
         """What a gateway tells."""

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from csms.config.settings import HttpSettings
 from tests.api.site_case import SiteTestCase, cookie_of
 from tests.gateway.browser_client import BrowserClient, connect
-from tests.gateway.notes import note
+from tests.gateway.notes import note, tell
 
 
 class EventsTestCase(SiteTestCase):
@@ -24,7 +24,7 @@ class UpgradeTest(EventsTestCase):
         client.say(action="resume", id="nothing")
         self.assertEqual(await client.frame(), {"event": "reset"})
         hostile = '"><script>alert(1)</script>\u2028'
-        self.ring.append(note(1, device_id=hostile, vendor=hostile))
+        tell(self.ring, note(1, device_id=hostile, vendor=hostile))
         frame = await client.frame()
         self.assertEqual((frame["deviceId"], frame["data"]["vendor"]), (hostile, hostile))
 

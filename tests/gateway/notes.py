@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from csms.domain.messages import Notification, NotificationType, encode_notification
+from csms.gateway.events import EventRing
 from csms.ports import Message
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -23,3 +24,8 @@ def note(
 def message(notification: Notification) -> Message:
     """The same as it comes from the broker."""
     return Message(body=encode_notification(notification), message_id=notification.event_id)
+
+
+def tell(ring: EventRing, notification: Notification) -> bool:
+    """Add the notification to the ring."""
+    return ring.append(notification.event_id, notification.type, encode_notification(notification))

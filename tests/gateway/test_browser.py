@@ -16,7 +16,7 @@ from csms.domain.messages import NotificationType
 from csms.gateway.browser import HOLD_S, MAX_BAD_FRAMES, MAX_UNREAD_ANSWERS, BrowserProtocol, Browsers, to_wire
 from csms.gateway.events import EventRing
 from tests.gateway.browser_client import BrowserClient, connect
-from tests.gateway.notes import NOON, note
+from tests.gateway.notes import NOON, note, tell
 
 reactor: Any = _reactor
 LIFETIME_S = 3600.0
@@ -58,7 +58,7 @@ class BrowserTestCase(TestCase):
 
     def happen(self, *numbers: int, **fields: Any) -> None:
         for number in numbers:
-            self.ring.append(note(number, **fields))
+            tell(self.ring, note(number, **fields))
 
     def protocol(self) -> BrowserProtocol:
         (protocol,) = self.browsers._open

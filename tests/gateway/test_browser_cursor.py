@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from csms.domain.messages import NotificationType
 from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
 from csms.gateway.events import EventRing, Filter, event_texts
-from tests.gateway.notes import note
+from tests.gateway.notes import note, tell
 
 
 def ring_of(count: int, kept: int = 100) -> EventRing:
     ring = EventRing(kept, b"".join)
     for number in range(count):
-        ring.append(note(number))
+        tell(ring, note(number))
     return ring
 
 
@@ -75,12 +75,12 @@ class EventTextTest(unittest.TestCase):
 class EventRingTest(unittest.TestCase):
     def test_an_event_that_comes_twice_is_there_once(self) -> None:
         ring = ring_of(3)
-        self.assertFalse(ring.append(note(1)))
+        self.assertFalse(tell(ring, note(1)))
         self.assertEqual(len(ring), 3)
 
     def test_an_event_that_comes_again_after_it_left_the_ring_stays_out(self) -> None:
         ring = ring_of(6, kept=3)
-        self.assertFalse(ring.append(note(0)))
+        self.assertFalse(tell(ring, note(0)))
         self.assertIsNone(ring.position("event-0"))
 
     def test_it_keeps_no_more_than_it_may(self) -> None:
@@ -90,8 +90,42 @@ class EventRingTest(unittest.TestCase):
     def test_it_keeps_no_more_bytes_than_it_may(self) -> None:
         ring = EventRing(1000, b"".join, max_bytes=10_000)
         for number in range(100):
-            ring.append(note(number, text="x" * 1000))
+            tell(ring, note(number, text="x" * 1000))
         self.assertLessEqual(sum(len(ring[position].wire) for position in range(ring.begin, ring.end)), 10_000)
+
+    def test_what_cannot_be_read_stops_nobody(self) -> None:
+        ring = ring_of(1)
+        ring.append("broken", NotificationType.CHARGER_BOOTED, b'{"type":')
+        tell(ring, note(1))
+        cursor = BrowserCursor(ring, 1000)
+        cursor.resume("event-0")
+        self.assertEqual(
+            [event.wire and event.id for event in iter(cursor.take, None) if event is not None], [b"", "event-1"]
+        )
+        cursor = BrowserCursor(ring, 1000)
+        cursor.filter = Filter(chargers=frozenset({"CP-1"}))
+        self.assertEqual(cursor.resume("event-0"), 1)
+
+    def test_an_event_that_nobody_looks_at_is_not_read(self) -> None:
+        ring = EventRing(10, self.fail)
+        ring.append("event-1", NotificationType.CHARGER_BOOTED, b"nothing that could be read")
+        tell(ring, note(2))
+        cursor = BrowserCursor(ring, 1000)
+        cursor.filter = Filter(types=frozenset({NotificationType.CHARGING_STOPPED}))
+        cursor.release()
+        tell(ring, note(3))
+        self.assertEqual(taken(cursor), [])
+
+    def test_whoever_watches_for_one_type_gets_it_and_hears_of_gaps(self) -> None:
+        ring = ring_of(1)
+        seen: list[object] = []
+        ring.watch(NotificationType.COMMAND_CHANGED, seen.append)
+        changed = note(1, NotificationType.COMMAND_CHANGED, commandId="c")
+        tell(ring, changed)
+        tell(ring, note(2))
+        ring.append("broken", NotificationType.COMMAND_CHANGED, b"{")
+        ring.break_off()
+        self.assertEqual(seen, [changed, None, None])
 
     def test_an_event_is_encoded_once_however_many_listen(self) -> None:
         encoded: list[list[bytes]] = []
@@ -102,10 +136,12 @@ class EventRingTest(unittest.TestCase):
 
         ring = EventRing(10, to_wire)
         cursors = [BrowserCursor(ring, 1000) for _ in range(50)]
-        ring.append(note(1))
+        tell(ring, note(1))
         for cursor in cursors:
             cursor.release()
-            self.assertEqual(taken(cursor), ids(1))
+            event = cursor.take()
+            assert event is not None
+            self.assertIn(b"event-1", event.wire)
         self.assertEqual(len(encoded), 1)
 
 
@@ -115,13 +151,13 @@ class BrowserCursorTest(unittest.TestCase):
         cursor = BrowserCursor(ring, 1000)
         cursor.release()
         self.assertEqual(taken(cursor), [])
-        ring.append(note(5))
+        tell(ring, note(5))
         self.assertEqual(taken(cursor), ids(5))
 
     def test_nothing_is_given_before_the_release(self) -> None:
         ring = ring_of(0)
         cursor = BrowserCursor(ring, 1000)
-        ring.append(note(0))
+        tell(ring, note(0))
         self.assertEqual(taken(cursor), [])
         cursor.release()
         self.assertEqual(taken(cursor), ids(0))
@@ -129,21 +165,21 @@ class BrowserCursorTest(unittest.TestCase):
     def test_resume_gives_what_was_missed_once_and_in_order_and_then_what_is_new(self) -> None:
         ring = ring_of(10)
         cursor = BrowserCursor(ring, 1000)
-        ring.append(note(10))
+        tell(ring, note(10))
         self.assertEqual(cursor.resume("event-6"), 4)
         self.assertEqual(taken(cursor), ids(7, 8, 9, 10))
-        ring.append(note(11))
+        tell(ring, note(11))
         self.assertEqual(taken(cursor), ids(11))
 
     def test_a_late_resume_repeats_nothing_that_was_given_since(self) -> None:
         ring = ring_of(5)
         cursor = BrowserCursor(ring, 1000)
         cursor.release()
-        ring.append(note(5))
+        tell(ring, note(5))
         self.assertEqual(taken(cursor), ids(5))
         self.assertEqual(cursor.resume("event-2"), 2)
         self.assertEqual(taken(cursor), ids(3, 4))
-        ring.append(note(6))
+        tell(ring, note(6))
         self.assertEqual(taken(cursor), ids(6))
 
     def test_resume_from_the_newest_misses_nothing(self) -> None:
@@ -153,7 +189,7 @@ class BrowserCursorTest(unittest.TestCase):
 
     def test_resume_counts_what_the_filter_lets_through(self) -> None:
         ring = ring_of(5)
-        ring.append(note(5, device_id="CP-2"))
+        tell(ring, note(5, device_id="CP-2"))
         cursor = BrowserCursor(ring, 1000)
         cursor.filter = Filter(chargers=frozenset({"CP-2"}))
         self.assertEqual(cursor.resume("event-1"), 1)
@@ -163,7 +199,7 @@ class BrowserCursorTest(unittest.TestCase):
         ring = ring_of(5)
         cursor = BrowserCursor(ring, 1000)
         self.assertIsNone(cursor.resume("event-99"))
-        ring.append(note(5))
+        tell(ring, note(5))
         self.assertEqual(taken(cursor), ids(5))
 
     def test_an_id_that_left_the_ring_is_unknown(self) -> None:
@@ -173,7 +209,7 @@ class BrowserCursorTest(unittest.TestCase):
         ring = ring_of(10)
         cursor = BrowserCursor(ring, 1000)
         cursor.release()
-        ring.append(note(10))
+        tell(ring, note(10))
         self.assertEqual(taken(cursor), ids(10))
         self.assertEqual(cursor.resume("event-7"), 2)
         self.assertIsNone(cursor.resume("event-2"))
@@ -184,9 +220,9 @@ class BrowserCursorTest(unittest.TestCase):
         cursor = BrowserCursor(ring, 1000)
         cursor.release()
         for number in range(20):
-            ring.append(note(number))
+            tell(ring, note(number))
         self.assertEqual(taken(cursor), ["reset"])
-        ring.append(note(20))
+        tell(ring, note(20))
         self.assertEqual(taken(cursor), ids(20))
 
     def test_a_gap_in_the_events_resets_everybody(self) -> None:
@@ -195,10 +231,10 @@ class BrowserCursorTest(unittest.TestCase):
         behind.resume("event-1")
         ahead.release()
         ring.break_off()
-        ring.append(note(5))
+        tell(ring, note(5))
         self.assertEqual(taken(behind), ["reset"])
         self.assertEqual(taken(ahead), ["reset"])
-        ring.append(note(6))
+        tell(ring, note(6))
         self.assertEqual(taken(behind), ids(6))
 
     def test_it_lags_once_when_too_many_bytes_wait_and_again_only_after_it_caught_up(self) -> None:
@@ -207,15 +243,15 @@ class BrowserCursorTest(unittest.TestCase):
         cursor.release()
         told = []
         for number in range(20):
-            ring.append(note(number))
+            tell(ring, note(number))
             told.append(cursor.falls_behind())
         self.assertEqual(told.count(True), 1)
         self.assertGreater(told.index(True), 1)
         self.assertEqual(taken(cursor), ids(*range(20)))
-        ring.append(note(20))
+        tell(ring, note(20))
         self.assertFalse(cursor.falls_behind())
         for number in range(21, 40):
-            ring.append(note(number))
+            tell(ring, note(number))
         self.assertTrue(cursor.falls_behind())
 
     def test_what_the_filter_hides_makes_nobody_lag(self) -> None:
@@ -224,7 +260,7 @@ class BrowserCursorTest(unittest.TestCase):
         cursor.filter = Filter(types=frozenset({"charging.started"}))
         cursor.release()
         for number in range(50):
-            ring.append(note(number))
+            tell(ring, note(number))
         self.assertFalse(cursor.falls_behind())
 
     @given(
@@ -239,7 +275,7 @@ class BrowserCursorTest(unittest.TestCase):
 
         def grow(count: int) -> None:
             for _ in range(count):
-                ring.append(note(next(numbers)))
+                tell(ring, note(next(numbers)))
 
         grow(missed)
         cursor = BrowserCursor(ring, 1000)

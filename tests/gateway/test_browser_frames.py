@@ -7,10 +7,12 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from csms.domain.messages import encode_notification
 from csms.gateway.browser_frames import BadFrame, Resume, Subscribe, read_frame
 from csms.gateway.events import Event, Filter
+from tests.gateway.notes import note
 
-EVENT = Event("event-1", "charging.started", "CP-1", b"")
+EVENT = Event("event-1", "charging.started", encode_notification(note(1)), b"".join)
 
 
 class ReadFrameTest(unittest.TestCase):

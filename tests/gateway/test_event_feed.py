@@ -65,7 +65,8 @@ class FeedFromMemoryTest(SynchronousTestCase):
         self.clock.pump([0, 0, 0])
         self.broker.publish(EVENTS_EXCHANGE, notification_key("x"), Message(body=b"{", message_id="bad"))
         self.publish(1)
-        self.assertEqual(ids(self.ring), ["event-1"])
+        self.assertEqual(ids(self.ring), ["bad", "event-1"])
+        self.assertEqual(self.ring[self.ring.begin].wire, b"")
 
     def test_nothing_comes_after_the_stop(self) -> None:
         self.start_broker()
