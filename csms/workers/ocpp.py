@@ -20,6 +20,7 @@ from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.actions import ACTIONS, AnsweredBy, answered_by, handle
 from csms.domain.command_model import Command
+from csms.domain.condensing import condensed
 from csms.domain.handling import Handled, Policy
 from csms.domain.messages import (
     CALL_REFUSED,
@@ -139,7 +140,7 @@ class ShardWork:
         if commands:
             effects.rows += uow.outbox.route(commands, shard=self._shard)
         if notifications:
-            effects.rows += uow.outbox.add(notifications, shard=self._shard)
+            effects.rows += uow.outbox.add(condensed(notifications), shard=self._shard)
         return effects
 
     # --- after the commit
