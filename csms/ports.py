@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from csms.domain.repositories import UnitOfWork
 from csms.domain.retention import Retention
@@ -17,14 +19,13 @@ T = TypeVar("T")
 # --- broker ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message for the broker or from it. ``message_id`` is unique and stays the same when it is sent again."""
 
     body: bytes
     message_id: str
     type: str = ""
-    headers: Mapping[str, str | int] = field(default_factory=dict)
+    headers: Mapping[str, str | int] = msgspec.field(default_factory=dict)
     reply_to: str = ""
     correlation_id: str = ""
     expiration_s: float | None = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
 from twisted.internet.defer import DeferredLock
 
 from csms.broker.amqp import AmqpBroker
@@ -91,7 +91,7 @@ class AmqpDeadLetters:
             raise BrokerError(f"dead letter {letter.id} does not say where it came from")
         dead = letter.message
         alive = living_headers(dead.headers)
-        message = dataclasses.replace(dead, headers=alive, body=dead.body if body is None else body)
+        message = replace(dead, headers=alive, body=dead.body if body is None else body)
         await self._broker.publish(exchange, routing_key, message)
 
 

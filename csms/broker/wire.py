@@ -7,10 +7,10 @@ that all were done. What the broker refuses closes the channel, and the listener
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from csms.broker.address import Address
@@ -24,8 +24,7 @@ class ConnectionFailed(BrokerError):  # noqa: N818 - it names what happened
     """No connection to the broker; the text says why."""
 
 
-@dataclass(slots=True)
-class Received:
+class Received(msgspec.Struct):
     """A message as it came from the broker. ``headers`` are all of them; ``message.headers`` only the plain ones."""
 
     tag: int

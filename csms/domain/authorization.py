@@ -7,10 +7,11 @@ may. 2.x names more reasons than 1.6 does; both get the status in their own spel
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from csms.domain.handling import Call, Handled
 from csms.domain.model import IdToken, Registration, Session, SessionState
@@ -38,16 +39,14 @@ class Status(StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(msgspec.Struct, frozen=True):
     """A token as it was presented; ``type`` is empty in 1.6."""
 
     token: str
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Whether a token may charge, and our record of it. ``unknown``: we have none, though it would need one."""
 
     status: Status

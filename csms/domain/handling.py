@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from csms.domain.command_model import Command
 from csms.domain.messages import ChargerMessage, Notification, NotificationType
@@ -25,8 +27,7 @@ class Policy:
     """The organisation that chargers' certificates name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handled:
+class Handled(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a message: the answer where a worker decides it, and what the world is told.
 
     ``error`` refuses the CALL instead; it is for the charger's faults only. ``commands`` are (again) on their way.
@@ -35,12 +36,11 @@ class Handled:
     answer: dict[str, Any] | None = None
     error: ErrorCode | None = None
     error_description: str = ""
-    notifications: list[Notification] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
+    notifications: list[Notification] = msgspec.field(default_factory=list)
+    commands: list[Command] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerContext:
+class AnswerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a gateway knows when it answers a message by itself."""
 
     now: datetime
@@ -92,8 +92,7 @@ class Notes:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a charger, and all that a handler may touch. The clock is ``received_at``."""
 
     message: ChargerMessage

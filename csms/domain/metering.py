@@ -6,7 +6,7 @@ connector only.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from csms.domain.foreign import note_foreign
 from csms.domain.handling import Call, Handled

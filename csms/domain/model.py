@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 
 class Registration(StrEnum):
     """Whether a charger belongs to us; the spelling is that of BootNotification's status."""
@@ -149,8 +151,7 @@ class Session:
     flags: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One measured value. Its business key is everything but ``value``, ``unit`` and the times of receipt."""
 
     charger_id: int
@@ -186,8 +187,7 @@ class IdToken:
     created_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a charger in the message log (table ``charger_data``)."""
 
     charger_id: int

@@ -8,9 +8,10 @@ entries, outbox rows) are collected and written as multi-row inserts. Nothing he
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+
+import msgspec
 
 from csms.domain.command_model import Command
 from csms.domain.messages import ChargerMessage, Notification
@@ -192,8 +193,7 @@ class MessageLog(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxRow:
+class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """A notification or a command that waits to be published."""
 
     id: int

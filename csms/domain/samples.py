@@ -7,9 +7,10 @@ is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from csms.domain.messages import ChargerMessage
 from csms.domain.model import Flag, Sample
@@ -72,8 +73,7 @@ _DEFAULT_UNITS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Whose samples these are."""
 
     charger_id: int
@@ -82,16 +82,14 @@ class Place:
     session_id: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """The samples of a message, in its order, and what was odd about their times."""
 
     samples: Sequence[Sample]
     flags: frozenset[Flag]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What the samples of one moment and context say of charging; None where they say nothing. Wh, W, percent."""
 
     at: datetime

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from csms.domain.model import Flag
 from csms.ocpp.timestamps import parse_timestamp
@@ -19,8 +20,7 @@ _MAX_LENGTH = 64
 _WITH_ZONE = re.compile(r".*[Tt ].*(?:[Zz]|[+-]\d\d(?::?\d\d)?)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTime:
+class DeviceTime(msgspec.Struct, frozen=True):
     """When something happened: ``at`` is the charger's time, or that of receipt when ``plausible`` is False.
 
     ``flags``: what was odd about it (:class:`csms.domain.model.Flag`).

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
+
+import msgspec
 
 from csms.domain.authorization import id_tag_info, presented_16
 from csms.domain.energy import apply_readings, end_meter
@@ -26,8 +27,7 @@ LOCAL = "Local"
 """The reason of a stop that gives none (1.6 section 6.49, 2.x E06)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LookedUp:
+class LookedUp(msgspec.Struct, frozen=True):
     """What handling a message will look for beyond what it names; empty: nothing of the kind."""
 
     start_key: str

@@ -16,8 +16,9 @@ part 4). The socket always stays.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from csms.ocpp import frames, outbox, schemas
 from csms.ocpp.directions import Direction, direction

@@ -8,16 +8,16 @@ to count.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from csms.ocpp.errors import ErrorCode
 from csms.ocpp.quirks import Deviation
 from csms.ocpp.schemas import Fault
 
 
-@dataclass(frozen=True, slots=True)
-class SendText:
+class SendText(msgspec.Struct, frozen=True):
     """Write ``text`` as one text frame.
 
     ``fault`` is set when it is an answer of ours that breaks its schema: it is sent all the same, since no
@@ -28,8 +28,7 @@ class SendText:
     fault: Fault | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CallReceived:
+class CallReceived(msgspec.Struct, frozen=True):
     """A CALL that waits for ``answer``, ``answer_error`` or ``abandon``; the next one comes only after that.
 
     ``raw`` is the frame as received, safe to store. ``fault`` is set when the payload breaks its schema but
@@ -48,8 +47,7 @@ class CallReceived:
     deviations: tuple[Deviation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SendReceived:
+class SendReceived(msgspec.Struct, frozen=True):
     """A SEND of 2.1: handed out at once and never answered."""
 
     unique_id: str
@@ -60,8 +58,7 @@ class SendReceived:
     deviations: tuple[Deviation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ResultReceived:
+class ResultReceived(msgspec.Struct, frozen=True):
     """The charger's CALLRESULT to our ``call``; ``fault`` is set when its payload breaks the schema.
 
     ``late``: it was given up before (:class:`CallTimedOut`); another call may be under way by now.
@@ -76,8 +73,7 @@ class ResultReceived:
     late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorReceived:
+class ErrorReceived(msgspec.Struct, frozen=True):
     """The charger refused our ``call``; ``code`` as it spelled it. ``late`` as in :class:`ResultReceived`."""
 
     unique_id: str
@@ -89,24 +85,21 @@ class ErrorReceived:
     late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CallTimedOut:
+class CallTimedOut(msgspec.Struct, frozen=True):
     """No answer to our ``call`` in time: until one comes, whether it took effect is unknown. The next may be made."""
 
     unique_id: str
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallLost:
+class CallLost(msgspec.Struct, frozen=True):
     """The connection ended before the answer to our ``call``: whether it took effect is unknown."""
 
     unique_id: str
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRefused:
+class AnswerRefused(msgspec.Struct, frozen=True):
     """CALLRESULTERROR of 2.1: the charger could not use our answer to its CALL ``unique_id``."""
 
     unique_id: str
@@ -115,8 +108,7 @@ class AnswerRefused:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """A CALL was refused for its own fault; its CALLERROR is in the :class:`SendText` that follows.
 
     ``unique_id`` is "-1" when it could not be read; ``action`` is empty when it could not be read.
@@ -129,8 +121,7 @@ class Refused:
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(msgspec.Struct, frozen=True):
     """A repeated CALL got the answer that it got before, in the :class:`SendText` that follows."""
 
     unique_id: str
@@ -151,8 +142,7 @@ class Why(enum.StrEnum):
     UNUSABLE_SEND = "unusable_send"
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     """Dropped, to be counted; the socket stays. ``detail`` is short and safe to log."""
 
     why: Why
@@ -160,8 +150,7 @@ class Ignored:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Flooded:
+class Flooded(msgspec.Struct, frozen=True):
     """The charger sends on although reading was paused: more than the hard limit waits. Close with 1008.
 
     The CALL that was too much is not answered.

@@ -8,8 +8,9 @@ one, and a CALLERROR whose description or details are missing or of another type
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from csms.ocpp.errors import ErrorCode, RemoteError
 from csms.ocpp.json import JsonError, decode, safe_text
@@ -27,8 +28,7 @@ _MAX_ECHOED_ID = 255
 _MAX_ACTION = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request."""
 
     unique_id: str
@@ -36,16 +36,14 @@ class Call:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(msgspec.Struct, frozen=True):
     """The answer to the CALL of the same id."""
 
     unique_id: str
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(msgspec.Struct, frozen=True):
     """The refusal of the CALL of the same id; ``code`` as the version spells it."""
 
     unique_id: str
@@ -54,8 +52,7 @@ class CallError:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallResultError:
+class CallResultError(msgspec.Struct, frozen=True):
     """2.1: the CALLRESULT of the same id cannot be used."""
 
     unique_id: str
@@ -64,8 +61,7 @@ class CallResultError:
     details: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """2.1: a message that nobody answers."""
 
     unique_id: str

@@ -12,7 +12,8 @@ things stand now (ALWAYS_FRESH).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from csms.ocpp import frames
 from csms.ocpp.errors import ErrorCode, LocalError, spelling
@@ -30,16 +31,14 @@ no effect of its own."""
 _HARD_LIMIT_FACTOR = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why a CALL is not handed out."""
 
     code: ErrorCode
     description: str
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(msgspec.Struct):
     """A CALL in progress. ``digest`` is of its text; ``replay`` is the answer that it already got once."""
 
     call: CallReceived

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -33,8 +32,7 @@ class JsonError(ValueError):
         self.value = value
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """A JSON value and the text it was read from, both free of what databases refuse.
 
     ``cleaned`` tells that something was replaced: NUL characters, lone surrogates and invalid UTF-8 by

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from inspect import signature
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ Convert = Callable[[Any], Any]
 
 
 class Shape(Generic[R]):
-    """How a dataclass is stored: its fields are columns of the same names.
+    """How a dataclass or a Struct is stored: its fields are columns of the same names.
 
     ``stored`` and ``loaded`` convert single fields on the way; ``derived`` adds columns that follow from the record.
     """
@@ -33,7 +33,7 @@ class Shape(Generic[R]):
         loaded: Mapping[str, Convert] | None = None,
         derived: Mapping[str, Convert] | None = None,
     ) -> None:
-        names = [field.name for field in fields(record)]  # type: ignore[arg-type]
+        names = list(signature(record).parameters)
         self._record = record
         self.table = table
         self._names = names

@@ -43,8 +43,7 @@ _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """A charger's message, and the queue where its gateway waits for the decision."""
 
     message: ChargerMessage

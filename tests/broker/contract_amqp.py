@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -328,7 +329,7 @@ class AmqpContract(BrokerContract):
         for number in range(4):
             headers = death_headers(reason=f"reason {number}", queue=QUEUE, routing_key=KEY, died_at=died_at)
             alive = message(f"m{number}")
-            dead = dataclasses.replace(alive, headers={**alive.headers, **headers})
+            dead = replace(alive, headers={**alive.headers, **headers})
             await broker.publish(DEAD_LETTER_EXCHANGE, "", dead)
         for _ in range(10):
             browsed = await letters.browse(3)
@@ -366,7 +367,7 @@ class AmqpContract(BrokerContract):
         key = notification_key("error.occurred")
         headers = {"x-death-note": "plain"}
         event = Message(body=b"{}", message_id="e1", headers=headers)
-        await broker.publish(EVENTS_EXCHANGE, key, dataclasses.replace(event, expiration_s=0.0))
+        await broker.publish(EVENTS_EXCHANGE, key, replace(event, expiration_s=0.0))
         letters = AmqpDeadLetters(broker)
 
         async def buried() -> bool:

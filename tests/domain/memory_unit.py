@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from typing import Generic, Protocol, TypeVar, cast
+
+from msgspec.structs import replace as changed
 
 from csms.domain.device_records import (
     ChargingProfile,
@@ -159,7 +161,7 @@ class MemorySessions:
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         for sample in samples:
-            key = replace(sample, value=None, unit="", raw_value="", received_at=sample.sampled_at)
+            key = changed(sample, value=None, unit="", raw_value="", received_at=sample.sampled_at)
             self.measured.setdefault(key, sample)
 
 

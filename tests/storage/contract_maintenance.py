@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace as changed
 from sqlalchemy import Boolean, LargeBinary, Table, Text, func, select
 from twisted.internet.defer import Deferred
 
@@ -25,7 +25,7 @@ def fill(uow: SqlUnitOfWork, moment: datetime) -> None:
     """One row of everything that grows, from ``moment``, and a sample dated by a clock that was never set."""
     uow.sessions.add_samples([a_sample(1, sampled_at=moment, received_at=moment)])
     uow.sessions.add_samples([a_sample(moment.year, sampled_at=NOW.replace(year=1970), received_at=moment)])
-    uow.log.append([replace(an_entry(a_message(1)), received_at=moment)])
+    uow.log.append([changed(an_entry(a_message(1)), received_at=moment)])
     uow.consumed.first_times("consumer", [str(moment)], moment)
     uow.analytics.set_register(moment.year, 1.0, moment)
     uow.web.add_link(str(moment), expires_at=moment + timedelta(hours=1))
@@ -161,7 +161,7 @@ class MaintenanceContract(DatabaseCase):
 
     async def test_more_rows_than_one_transaction_deletes_all_go(self) -> None:
         self.patch(maintenance, "CHUNK", dict.fromkeys(maintenance.CHUNK, 7))
-        entries = [replace(an_entry(a_message(1, number)), received_at=OLD) for number in range(30)]
+        entries = [changed(an_entry(a_message(1, number)), received_at=OLD) for number in range(30)]
         events = [str(number) for number in range(30)]
         await self.write(lambda uow: uow.log.append(entries))
         await self.write(lambda uow: uow.consumed.first_times("consumer", events, OLD))

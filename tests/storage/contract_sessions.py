@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace as changed
+
 from csms.domain.model import Flag, Session, SessionState, SessionSummary, TransactionEventRecord
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_sample, a_session
@@ -225,7 +227,7 @@ class SessionsContract(DatabaseCase):
 
     async def test_a_sample_is_kept_once_however_often_it_comes(self) -> None:
         one = a_sample(1, session_id=7)
-        later = replace(one, received_at=NOW + timedelta(hours=1), value=2.0, unit="kWh")
+        later = changed(one, received_at=NOW + timedelta(hours=1), value=2.0, unit="kWh")
         await self.write(lambda uow: uow.sessions.add_samples([one, one]))
         await self.write(lambda uow: uow.sessions.add_samples([later]))
         self.assertEqual(await self.look(lambda uow: uow.sessions.samples(7)), [one])
@@ -233,16 +235,16 @@ class SessionsContract(DatabaseCase):
     async def test_samples_differ_by_every_part_of_their_business_key(self) -> None:
         one = a_sample(1, session_id=7)
         others = [
-            replace(one, charger_id=2),
-            replace(one, sampled_at=NOW + timedelta(microseconds=1)),
-            replace(one, evse_id=1),
-            replace(one, connector_id=1),
-            replace(one, measurand="Voltage"),
-            replace(one, phase="L1"),
-            replace(one, context="Sample.Clock"),
-            replace(one, location="EV"),
+            changed(one, charger_id=2),
+            changed(one, sampled_at=NOW + timedelta(microseconds=1)),
+            changed(one, evse_id=1),
+            changed(one, connector_id=1),
+            changed(one, measurand="Voltage"),
+            changed(one, phase="L1"),
+            changed(one, context="Sample.Clock"),
+            changed(one, location="EV"),
         ]
-        await self.write(lambda uow: uow.sessions.add_samples([one, *others, replace(one, session_id=8)]))
+        await self.write(lambda uow: uow.sessions.add_samples([one, *others, changed(one, session_id=8)]))
         self.assertEqual(len(await self.look(lambda uow: uow.sessions.samples(7))), 1 + len(others))
         self.assertEqual(len(await self.look(lambda uow: uow.sessions.samples(8))), 1)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
+from msgspec.structs import replace as changed
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
@@ -209,7 +209,7 @@ class PartitionTests(DatabaseCase):
             nonlocal written
             while not ended:
                 samples = [a_sample(written, sampled_at=moment) for moment in moments]
-                entries = [replace(an_entry(a_message(written)), received_at=moment) for moment in moments]
+                entries = [changed(an_entry(a_message(written)), received_at=moment) for moment in moments]
 
                 def work(uow: SqlUnitOfWork, samples: Any = samples, entries: Any = entries) -> None:
                     uow.sessions.add_samples(samples)

@@ -71,6 +71,8 @@ class InstallationCase(TestCase):
         self.dead: list[DeadLetter] = []
         self.replies: list[Reply] = []
         self.told: list[Notification] = []
+        self.awaited = 0
+        self.arrived: Deferred[None] = Deferred()
         self.webhooks: tuple[WebhookSettings, ...] = ()
         self.patch(relay, "STALE_S", 1.0)
         self.patch(service, "SWEEP_OUTBOX_S", 0.3)
@@ -90,6 +92,8 @@ class InstallationCase(TestCase):
         def happened(delivery: Delivery) -> None:
             self.told.append(decode_notification(delivery.message.body))
             delivery.ack()
+            if len(self.told) == self.awaited:
+                self.arrived.callback(None)
 
         for queue, on_delivery in ((gateway_queue(calls.GATEWAY), replied), (QUEUE, happened)):
             await broker.declare_private(queue)
@@ -144,8 +148,10 @@ class InstallationCase(TestCase):
         return transaction_id
 
     async def until_told(self, count: int) -> None:
-        """Wait for that many notifications."""
-        await until(lambda: len(self.told) >= count)
+        """Wait for that many notifications; goes on at once, so that what follows happens in the middle of the work."""
+        if len(self.told) < count:
+            self.awaited, self.arrived = count, Deferred()
+            await self.arrived
 
     def kinds(self) -> list[str]:
         """Types of the notifications that were observed, repeats left out."""
