@@ -151,6 +151,14 @@ class Session:
     flags: set[str] = field(default_factory=set)
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """What one measurand was at a moment, in its base unit; without a phase, of all of them together."""
+
+    at: datetime
+    phase: str
+    value: float
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One measured value. Its business key is everything but ``value``, ``unit`` and the times of receipt."""
 

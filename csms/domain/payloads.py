@@ -26,6 +26,8 @@ def text(source: Mapping[str, Any], name: str, limit: int) -> str:
     value = source.get(name)
     if isinstance(value, str):
         return value[:limit]
+    if value is None:
+        return ""
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MAX_NUMBER:
         return ""
     return repr(value)[:limit]

@@ -21,6 +21,7 @@ from csms.domain.model import (
     HourlyUse,
     IdToken,
     LogEntry,
+    Measured,
     ReportedVariable,
     Sample,
     Session,
@@ -148,8 +149,8 @@ class Sessions(Protocol):
         """The session's samples in the order of their time."""
         ...
 
-    def samples_of(self, session_ids: Iterable[int], *, limit: int) -> Mapping[int, Sequence[Sample]]:
-        """The samples of many sessions, of each as :meth:`samples`, in as few queries as memory allows."""
+    def measured(self, measurand: str, session_ids: Iterable[int], *, limit: int) -> Mapping[int, Sequence[Measured]]:
+        """The first ``limit`` numbers of one measurand, of each session, in as few queries as memory allows."""
         ...
 
     def summarise(self, summary: SessionSummary) -> None:

@@ -6,6 +6,7 @@ is lost.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,9 @@ MAX_RAW = 32_768
 """Characters of signed meter data (2.1's limit)."""
 
 _PERIODIC, _OUTLET = "Sample.Periodic", "Outlet"
+_SAID = frozenset({REGISTER, INTERVAL, POWER, SOC})
+_LOCATIONS = (_OUTLET, "Cable", "Inlet", "EV", "Body")
+"""From the car's plug outwards."""
 _FAHRENHEIT_OFFSET, _KELVIN_OFFSET = 32.0, 273.15
 
 
@@ -120,21 +124,23 @@ def take_samples(values: Iterable[Mapping[str, Any]], message: ChargerMessage, p
 
 def readings(samples: Iterable[Sample]) -> list[Reading]:
     """What the samples say, for each moment and context, in the order of time."""
-    moments: dict[tuple[datetime, str], list[Sample]] = {}
+    moments: dict[tuple[datetime, str], dict[str, list[Sample]]] = {}
     for sample in samples:
-        moments.setdefault((sample.sampled_at, sample.context), []).append(sample)
+        group = moments.setdefault((sample.sampled_at, sample.context), {})
+        if sample.measurand in _SAID and sample.value is not None:
+            group.setdefault(sample.measurand, []).append(sample)
     made = [
         Reading(
             at=at,
             context=context,
-            register_wh=_total(group, REGISTER),
-            interval_wh=_total(group, INTERVAL),
-            power_w=_total(group, POWER),
-            soc_percent=_total(group, SOC),
+            register_wh=_total(group.get(REGISTER)),
+            interval_wh=_total(group.get(INTERVAL)),
+            power_w=_total(group.get(POWER)),
+            soc_percent=_total(group.get(SOC)),
         )
         for (at, context), group in moments.items()
     ]
-    return sorted(made, key=lambda reading: reading.at)
+    return made if len(made) < 2 else sorted(made, key=lambda reading: reading.at)
 
 
 def _sample(sampled: Mapping[str, Any], at: datetime, received_at: datetime, place: Place) -> Sample:
@@ -161,16 +167,15 @@ def _measured(sampled: Mapping[str, Any], measurand: str) -> tuple[float | None,
     """Value and unit, both base, and the raw text where it must be kept."""
     measure = mapping(sampled, "unitOfMeasure")
     unit = text(sampled, "unit", 20) or text(measure, "unit", 20) or _default_unit(measurand)
-    raw = text(sampled, "value", MAX_RAW)
     if sampled.get("format") == "SignedData":
-        return None, unit, raw
+        return None, unit, text(sampled, "value", MAX_RAW)
     signed = text(mapping(sampled, "signedMeterValue"), "signedMeterData", MAX_RAW)
     value = _scaled(number(sampled.get("value")), number(measure.get("multiplier", 0)))
     base, convert = _UNITS.get(unit.lower(), (unit, None))
     if value is not None and convert is not None:
         value = _scaled(convert(value), 0.0)
     if value is None:
-        return None, unit, signed or raw
+        return None, unit, signed or text(sampled, "value", MAX_RAW)
     return value, base, signed
 
 
@@ -178,19 +183,24 @@ def _scaled(value: float | None, multiplier: float | None) -> float | None:
     """``value`` times ten to the ``multiplier``; None when that leaves what a meter can show."""
     if value is None or multiplier is None or abs(multiplier) > 15:
         return None
-    # Division by a power of ten is exact where multiplication by its inverse is not.
-    scaled = value * 10**multiplier if multiplier >= 0 else value / 10**-multiplier
-    return scaled if abs(scaled) <= MAX_MAGNITUDE else None
+    if multiplier:
+        # Division by a power of ten is exact where multiplication by its inverse is not.
+        value = value * 10**multiplier if multiplier > 0 else value / 10**-multiplier
+    return value if abs(value) <= MAX_MAGNITUDE else None
 
 
+@functools.lru_cache(maxsize=256)
 def _default_unit(measurand: str) -> str:
     return next((unit for prefix, unit in _DEFAULT_UNITS if measurand.startswith(prefix)), "")
 
 
-def _total(group: Sequence[Sample], measurand: str) -> float | None:
+def _total(found: Sequence[Sample] | None) -> float | None:
     """The value without a phase, or the sum over the phases, at the place nearest to the car's plug."""
-    found = [sample for sample in group if sample.measurand == measurand and sample.value is not None]
-    for location in (_OUTLET, "Cable", "Inlet", "EV", "Body"):
+    if not found:
+        return None
+    if len(found) == 1 and not found[0].phase and found[0].location in _LOCATIONS:
+        return found[0].value
+    for location in _LOCATIONS:
         here = {sample.phase: sample.value for sample in found if sample.location == location}
         for phases in (("",), ("L1", "L2", "L3"), ("L1-N", "L2-N", "L3-N")):
             values = [value for phase in phases if (value := here.get(phase)) is not None]

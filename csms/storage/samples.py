@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam
+from sqlalchemy import Select, bindparam, select
 
-from csms.domain.model import Sample
+from csms.domain.model import Measured, Sample
 from csms.storage.keys import digest
 from csms.storage.sql import IGNORE, Clauses, Sql
 from csms.storage.tables import meter_values
@@ -24,9 +24,11 @@ _sample = Shape(
 )
 
 
-def _of_sessions(clauses: Clauses) -> Select[Any]:
+def _measured(clauses: Clauses) -> Select[Any]:
     table = meter_values.c
-    query = _sample.query().where(clauses.any_of(table.session_id, "sessions"), table.session_id != 0)
+    query = select(table.session_id, table.sampled_at, table.phase, table.value)
+    query = query.where(clauses.any_of(table.session_id, "sessions"), table.session_id != 0)
+    query = query.where(table.measurand == bindparam("measurand"), table.value.is_not(None))
     return query.order_by(table.session_id, table.sampled_at, table.series_key).limit(bindparam("most"))
 
 
@@ -49,19 +51,19 @@ class SqlSamples:
         ordered = query.order_by(table.sampled_at, table.series_key).limit(limit)
         return [_sample.record(row) for row in self._sql.rows(ordered)]
 
-    def of_sessions(self, session_ids: Iterable[int], limit: int) -> Mapping[int, Sequence[Sample]]:
-        """The first ``limit`` samples of each of these sessions."""
+    def measured(self, measurand: str, session_ids: Iterable[int], limit: int) -> Mapping[int, Sequence[Measured]]:
+        """The first ``limit`` numbers of one measurand, of each of these sessions."""
         self.flush()
         wanted = sorted(set(session_ids) - {0})
-        found: dict[int, list[Sample]] = {session_id: [] for session_id in wanted}
+        found: dict[int, list[Measured]] = {session_id: [] for session_id in wanted}
         if not wanted:
             return found
-        rows = self._sql.rows(self._sql.made(_of_sessions), sessions=wanted, most=limit)
-        if len(rows) == limit:  # perhaps not all: one after the other, so that memory holds one at a time
-            return {session_id: self.of_session(session_id, limit) for session_id in wanted}
-        for row in rows:
-            sample = _sample.record(row)
-            found[sample.session_id].append(sample)
+        rows = self._sql.rows(self._sql.made(_measured), sessions=wanted, measurand=measurand, most=limit)
+        if len(rows) == limit and len(wanted) > 1:
+            # Perhaps not all: one after the other, so that memory holds one at a time.
+            return {one: self.measured(measurand, [one], limit)[one] for one in wanted}
+        for session_id, at, phase, value in rows:
+            found[session_id].append(Measured(at, phase, value))
         return found
 
     def flush(self) -> None:

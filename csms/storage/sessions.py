@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, select, union
 
-from csms.domain.model import Sample, Session, SessionState, SessionSummary, TransactionEventRecord
+from csms.domain.model import Measured, Sample, Session, SessionState, SessionSummary, TransactionEventRecord
 from csms.storage.errors import Conflict
 from csms.storage.keys import digest, folded
 from csms.storage.samples import SqlSamples
@@ -225,8 +225,8 @@ class SqlSessions:
     def samples(self, session_id: int, *, limit: int = 1000) -> Sequence[Sample]:
         return self._samples.of_session(session_id, limit)
 
-    def samples_of(self, session_ids: Iterable[int], *, limit: int) -> Mapping[int, Sequence[Sample]]:
-        return self._samples.of_sessions(session_ids, limit)
+    def measured(self, measurand: str, session_ids: Iterable[int], *, limit: int) -> Mapping[int, Sequence[Measured]]:
+        return self._samples.measured(measurand, session_ids, limit)
 
     def summarise(self, summary: SessionSummary) -> None:
         self._summaries[summary.session_id] = summary

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from csms.domain.messages import Notification, NotificationType, decode_notification
 from csms.domain.model import Session, SessionState
 from csms.domain.repositories import UnitOfWork
+from csms.domain.samples import POWER, REGISTER
 from csms.ports import Database, Message
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
-from csms.workers.rollup import summarise
+from csms.workers.rollup import highest_average_w, highest_power_w, summarise
 
 MAX_SAMPLES = 100_000
 """More are not looked at for the peak: a year of one a minute would be five times that."""
@@ -49,10 +50,19 @@ def _summarise(batch: Sequence[Notification], uow: UnitOfWork) -> Sequence[Outco
     ends = {id_: one for one in batch if _tells_of_an_end(one) and (id_ := _session_id(one)) is not None}
     sessions = uow.sessions.fetch(ends)
     ended = [session for session in sessions.values() if session.state is not SessionState.ACTIVE]
-    samples = uow.sessions.samples_of((session.id for session in ended), limit=MAX_SAMPLES)
+    peaks = _peaks_w([session.id for session in ended], uow)
     for session in ended:
-        uow.sessions.summarise(summarise(session, ends[session.id].device_id, samples[session.id]))
+        uow.sessions.summarise(summarise(session, ends[session.id].device_id, peaks[session.id]))
     return [_outcome(one, sessions) for one in batch]
+
+
+def _peaks_w(session_ids: Sequence[int], uow: UnitOfWork) -> dict[int, float | None]:
+    powers = uow.sessions.measured(POWER, session_ids, limit=MAX_SAMPLES)
+    peaks = {session_id: highest_power_w(measured) for session_id, measured in powers.items()}
+    registers = uow.sessions.measured(
+        REGISTER, (session_id for session_id, peak in peaks.items() if peak is None), limit=MAX_SAMPLES
+    )
+    return peaks | {session_id: highest_average_w(measured) for session_id, measured in registers.items()}
 
 
 def _outcome(notification: Notification, sessions: Mapping[int, Session]) -> Outcome:

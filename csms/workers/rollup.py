@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from csms.domain.model import Sample, Session, SessionSummary
+from csms.domain.model import Measured, Session, SessionSummary
 
-ENERGY_REGISTER = "Energy.Active.Import.Register"
-POWER = "Power.Active.Import"
 HOUR = timedelta(hours=1)
 LONGEST_SPAN = timedelta(days=31)
 """A longer time without any news of a session is a wrong clock rather than charging: it is not spread."""
 
 
-def summarise(session: Session, device_id: str, samples: Sequence[Sample]) -> SessionSummary:
+def summarise(session: Session, device_id: str, peak_power_w: float | None) -> SessionSummary:
     """The summary of a session that has ended. Without a stop time it ended when it was last measured."""
     stopped_at = session.stopped_at or session.meter_last_at or session.started_at
     duration_s = max(0.0, (stopped_at - session.started_at).total_seconds())
@@ -30,40 +28,35 @@ def summarise(session: Session, device_id: str, samples: Sequence[Sample]) -> Se
         duration_s=duration_s,
         energy_wh=session.energy_wh,
         average_power_w=session.energy_wh * 3600 / duration_s if duration_s else 0.0,
-        peak_power_w=peak_power_w(samples),
+        peak_power_w=peak_power_w,
         stop_reason=session.stop_reason,
     )
 
 
-def peak_power_w(samples: Iterable[Sample]) -> float | None:
-    """The highest power measured; without power samples, the highest average between two energy readings.
-
-    Power is that of the whole connector, or the sum of its phases where only these were measured at that moment.
-    """
+def highest_power_w(powers: Iterable[Measured]) -> float | None:
+    """The highest power measured: that of the whole connector, or the sum of its phases where only these were."""
     totals: dict[datetime, float] = {}
     phases: dict[datetime, dict[str, float]] = defaultdict(dict)
-    register: dict[datetime, float] = {}
-    for sample in samples:
-        if sample.value is None:
-            continue
-        if sample.measurand == POWER and not sample.phase:
-            totals[sample.sampled_at] = max(sample.value, totals.get(sample.sampled_at, sample.value))
-        elif sample.measurand == POWER:
-            phases[sample.sampled_at][sample.phase] = sample.value
-        elif sample.measurand == ENERGY_REGISTER and not sample.phase:
-            register[sample.sampled_at] = sample.value
-    powers = [sum(by_phase.values()) for at, by_phase in phases.items() if at not in totals]
-    powers.extend(totals.values())
-    return max(powers or _powers_between(register), default=None)
+    for one in powers:
+        if one.phase:
+            phases[one.at][one.phase] = one.value
+        else:
+            totals[one.at] = max(one.value, totals.get(one.at, one.value))
+    sums = (sum(by_phase.values()) for at, by_phase in phases.items() if at not in totals)
+    return max((*totals.values(), *sums), default=None)
 
 
-def _powers_between(register: dict[datetime, float]) -> list[float]:
-    readings = sorted(register.items())
-    return [
-        (wh - earlier_wh) * 3600 / (at - earlier_at).total_seconds()
-        for (earlier_at, earlier_wh), (at, wh) in pairwise(readings)
-        if wh >= earlier_wh
-    ]
+def highest_average_w(register: Iterable[Measured]) -> float | None:
+    """The highest average between two readings of the energy register: what there is without a measured power."""
+    readings = sorted({one.at: one.value for one in register if not one.phase}.items())
+    return max(
+        (
+            (wh - earlier_wh) * 3600 / (at - earlier_at).total_seconds()
+            for (earlier_at, earlier_wh), (at, wh) in pairwise(readings)
+            if wh >= earlier_wh
+        ),
+        default=None,
+    )
 
 
 def hour_of(moment: datetime) -> datetime:

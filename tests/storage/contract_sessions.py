@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace as changed
 
-from csms.domain.model import Flag, Session, SessionState, SessionSummary, TransactionEventRecord
+from csms.domain.model import Flag, Measured, Session, SessionState, SessionSummary, TransactionEventRecord
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_sample, a_session
 
@@ -212,6 +212,8 @@ class SessionsContract(DatabaseCase):
             first, second = (uow.sessions.add(a_session(1, number)).id for number in (1, 2))
             samples = [a_sample(1, second_, session_id=one) for second_ in (2, 0, 1) for one in (first, second)]
             uow.sessions.add_samples(samples)
+            uow.sessions.add_samples(changed(one, measurand="Voltage", value=230.0) for one in samples)
+            uow.sessions.add_samples([changed(samples[0], context="Trigger", value=None)])
             return first, second
 
         ids = await self.write(work)
@@ -219,11 +221,14 @@ class SessionsContract(DatabaseCase):
         self.assertEqual(
             {key: session.transaction_id for key, session in found.items()}, dict(zip(ids, "12", strict=True))
         )
-        singly = {key: await self.look(lambda uow, key=key: uow.sessions.samples(key)) for key in ids}
+        one = a_sample(1, 0)
+        expected = [Measured(a_sample(1, second).sampled_at, one.phase, one.value or 0.0) for second in range(3)]
         for limit in (1000, 6, 2):
-            many = await self.look(lambda uow, limit=limit: uow.sessions.samples_of([*ids, 0], limit=limit))
-            self.assertEqual(many, {key: samples[:limit] for key, samples in singly.items()})
-        self.assertEqual(await self.look(lambda uow: uow.sessions.samples_of([], limit=1)), {})
+            many = await self.look(
+                lambda uow, limit=limit: uow.sessions.measured(one.measurand, [*ids, 0], limit=limit)
+            )
+            self.assertEqual(many, dict.fromkeys(ids, expected[:limit]))
+        self.assertEqual(await self.look(lambda uow: uow.sessions.measured(one.measurand, [], limit=1)), {})
 
     async def test_a_sample_is_kept_once_however_often_it_comes(self) -> None:
         one = a_sample(1, session_id=7)

@@ -13,11 +13,11 @@ from twisted.trial.unittest import TestCase
 from csms.domain.dead_letters import MAX_REASON_CHARACTERS
 from csms.domain.messages import BadMessage, Notification, NotificationType, encode_notification
 from csms.domain.model import HourlyUse, Sample, Session, SessionState, SessionSummary
+from csms.domain.samples import POWER
 from csms.ports import Message
 from csms.workers.analytics import HourlyWork
 from csms.workers.charging_events import SummaryWork
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
-from csms.workers.rollup import POWER
 from tests.workers import places
 
 START = datetime(2026, 11, 23, 10, 45, tzinfo=UTC)

@@ -5,33 +5,34 @@ from __future__ import annotations
 import unittest
 from datetime import UTC, datetime, timedelta, timezone
 
-from csms.domain.model import Sample, Session, SessionState
-from csms.workers.rollup import ENERGY_REGISTER, POWER, hour_of, peak_power_w, spread, summarise
+from csms.domain.model import Measured, Session, SessionState
+from csms.workers.rollup import highest_average_w, highest_power_w, hour_of, spread, summarise
 
 BEGIN = datetime(2026, 11, 23, 10, 45, tzinfo=UTC)
 
 
-def sample(minutes: float, value: float | None, measurand: str = POWER, phase: str = "") -> Sample:
-    at = BEGIN + timedelta(minutes=minutes)
-    return Sample(charger_id=1, sampled_at=at, received_at=at, measurand=measurand, phase=phase, value=value)
+def measured(minutes: float, value: float, phase: str = "") -> Measured:
+    return Measured(BEGIN + timedelta(minutes=minutes), phase, value)
 
 
 class PeakTests(unittest.TestCase):
     def test_the_highest_power_is_the_peak(self) -> None:
-        self.assertEqual(peak_power_w([sample(0, 3000), sample(1, 11000), sample(2, 7000), sample(3, None)]), 11000)
+        self.assertEqual(highest_power_w([measured(0, 3000), measured(1, 11000), measured(2, 7000)]), 11000)
+        self.assertIsNone(highest_power_w([]))
 
     def test_phases_add_up_where_there_is_no_total(self) -> None:
-        phases = [sample(0, 3600, phase=phase) for phase in ("L1", "L2", "L3")]
-        self.assertEqual(peak_power_w(phases), 10800)
-        self.assertEqual(peak_power_w([*phases, sample(0, 10500)]), 10500)
+        phases = [measured(0, 3600, phase) for phase in ("L1", "L2", "L3")]
+        self.assertEqual(highest_power_w(phases), 10800)
+        self.assertEqual(highest_power_w([*phases, measured(0, 10500)]), 10500)
 
     def test_without_power_the_register_tells(self) -> None:
-        register = [sample(minutes, wh, ENERGY_REGISTER) for minutes, wh in ((0, 1000), (60, 8000), (30, 2000))]
-        self.assertEqual(peak_power_w(register), 12000)
+        register = [measured(minutes, wh) for minutes, wh in ((0, 1000), (60, 8000), (30, 2000))]
+        self.assertEqual(highest_average_w(register), 12000)
+        self.assertEqual(highest_average_w([*register, measured(31, 9000, "L1")]), 12000)
 
     def test_a_register_that_runs_back_makes_no_peak(self) -> None:
-        self.assertEqual(peak_power_w([sample(0, 9000, ENERGY_REGISTER), sample(60, 10, ENERGY_REGISTER)]), None)
-        self.assertIsNone(peak_power_w([]))
+        self.assertIsNone(highest_average_w([measured(0, 9000), measured(60, 10)]))
+        self.assertIsNone(highest_average_w([]))
 
 
 class SummaryTests(unittest.TestCase):
@@ -49,12 +50,12 @@ class SummaryTests(unittest.TestCase):
         )
 
     def test_average_power_is_energy_by_time(self) -> None:
-        summary = summarise(self.session(90, 16500), "CP-1", [])
+        summary = summarise(self.session(90, 16500), "CP-1", None)
         self.assertEqual((summary.duration_s, summary.average_power_w), (5400, 11000))
 
     def test_a_session_without_a_moment_has_no_power(self) -> None:
         for minutes in (0, -5, None):
-            summary = summarise(self.session(minutes, 10), "CP-1", [])
+            summary = summarise(self.session(minutes, 10), "CP-1", None)
             self.assertEqual((summary.duration_s, summary.average_power_w, summary.energy_wh), (0, 0, 10))
 
 
