@@ -10,7 +10,10 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
 
 from csms.broker.amqp_tables import decode_table
 from csms.broker.wire import Received, expiration_s, moment, plain_headers
@@ -21,12 +24,12 @@ _FRAME_END = 0xCE
 _DELIVER, _ACK, _NACK = (60 << 16 | method for method in (60, 80, 120))
 _PERSISTENT = 2
 
-_frame_start = struct.Struct(">BHI")
-_method_start = struct.Struct(">I").unpack_from
+_frame_start = struct.Struct(">BHI").unpack_from
+_short = struct.Struct(">H").unpack_from
 _long = struct.Struct(">I").unpack_from
 _longlong = struct.Struct(">Q").unpack_from
 _tag_and_bits = struct.Struct(">QB").unpack_from
-_header_start = struct.Struct(">QH").unpack_from
+_NO_HEADERS: Mapping[str, object] = {}
 
 
 class Taker(Protocol):
@@ -39,18 +42,23 @@ class Taker(Protocol):
         """The broker has, or has not, taken the ``tag``-th publish (``multiple``: and all before)."""
 
 
+class _Delivery(msgspec.Struct, frozen=True):
+    """What a basic.deliver says."""
+
+    tag: int
+    redelivered: bool
+    exchange: str
+    routing_key: str
+
+
 class _Content:
-    """A delivery whose body is still to come."""
+    """A delivery of which not everything has come yet."""
 
-    __slots__ = ("exchange", "headers", "missing", "pieces", "properties", "redelivered", "routing_key", "tag")
+    __slots__ = ("delivery", "header", "missing", "pieces")
 
-    def __init__(self, tag: int, redelivered: bool, exchange: str, routing_key: str) -> None:
-        self.tag = tag
-        self.redelivered = redelivered
-        self.exchange = exchange
-        self.routing_key = routing_key
-        self.properties: dict[int, bytes] = {}
-        self.headers: Mapping[str, object] = {}
+    def __init__(self, delivery: _Delivery) -> None:
+        self.delivery = delivery
+        self.header = b""
         self.missing = 0
         self.pieces: list[bytes] = []
 
@@ -67,42 +75,51 @@ class Arrivals:
 
     def received(self, data: bytes) -> None:
         """The next bytes."""
-        data = self._buffer + data
+        if self._buffer:
+            data = self._buffer + data
         at, length = 0, len(data)
         while length - at >= 8:
-            kind, number, size = _frame_start.unpack_from(data, at)
+            kind, number, size = _frame_start(data, at)
             end = at + size + 8
             if end > length:
                 break
             taker = self._takers.get(number)
-            if (
-                taker is None
-                or data[end - 1] != _FRAME_END
-                or not self._taken(kind, number, taker, data[at + 7 : end - 1])
-            ):
+            if taker is None or data[end - 1] != _FRAME_END:
+                self._rest(data[at:end])
+            elif kind == _METHOD and _long(data, at + 7)[0] == _DELIVER:
+                end = self._delivered(data, at + 7, end, number, taker)
+            elif not self._taken(kind, number, taker, data[at + 7 : end - 1]):
                 self._rest(data[at:end])
             at = end
         self._buffer = data[at:]
 
+    def _delivered(self, data: bytes, at: int, end: int, number: int, taker: Taker) -> int:
+        """The end of the delivery whose method ends at ``end``; nearly always all of it has come."""
+        delivery = _delivery(data, at)
+        whole = _whole_content(data, end, number)
+        if whole is None:
+            self._contents[number] = _Content(delivery)
+            return end
+        body, behind = whole
+        taker.deliver(_received(delivery, data, end + 7, body))
+        return behind
+
     def _taken(self, kind: int, number: int, taker: Taker, payload: bytes) -> bool:
         """Whether the frame was one of ours; if so, it is done with."""
         if kind == _METHOD:
-            (method,) = _method_start(payload)
-            if method == _DELIVER:
-                self._contents[number] = _deliver(payload)
-            elif method in (_ACK, _NACK):
+            (method,) = _long(payload)
+            if method in (_ACK, _NACK):
                 tag, bits = _tag_and_bits(payload, 4)
                 taker.confirm(tag, multiple=bool(bits & 1), taken=method == _ACK)
-            else:
-                self._contents.pop(number, None)
-                return False
-            return True
+                return True
+            self._contents.pop(number, None)
+            return False
         content = self._contents.get(number)
         if content is None:
             return False
         if kind == _HEADER:
-            content.missing, flags = _header_start(payload, 4)
-            _read_properties(content, flags, payload)
+            content.header = payload
+            (content.missing,) = _longlong(payload, 4)
         elif kind == _BODY:
             content.pieces.append(payload)
             content.missing -= len(payload)
@@ -110,70 +127,37 @@ class Arrivals:
             return False
         if content.missing <= 0:
             del self._contents[number]
-            taker.deliver(_finished(content))
+            taker.deliver(_received(content.delivery, content.header, 0, b"".join(content.pieces)))
         return True
 
 
-def _deliver(payload: bytes) -> _Content:
-    at = 5 + payload[4]
-    tag, redelivered = _tag_and_bits(payload, at)
+def _whole_content(data: bytes, at: int, number: int) -> tuple[bytes, int] | None:
+    """The body whose header begins at ``at``, and where it ends; None unless it is there in one frame."""
+    length = len(data)
+    if length - at < 8:
+        return None
+    kind, channel, size = _frame_start(data, at)
+    end = at + size + 8
+    if kind != _HEADER or channel != number or end > length or data[end - 1] != _FRAME_END:
+        return None
+    (body_size,) = _longlong(data, at + 11)
+    if not body_size:
+        return b"", end
+    if length - end < 8:
+        return None
+    kind, channel, size = _frame_start(data, end)
+    behind = end + size + 8
+    if kind != _BODY or channel != number or size != body_size or behind > length or data[behind - 1] != _FRAME_END:
+        return None
+    return data[end + 7 : behind - 1], behind
+
+
+def _delivery(data: bytes, at: int) -> _Delivery:
+    at += 5 + data[at + 4]
+    tag, redelivered = _tag_and_bits(data, at)
     begin = at + 10
-    end = begin + payload[at + 9]
-    return _Content(
-        tag, bool(redelivered), _repeated(payload[begin:end]), _repeated(payload[end + 1 : end + 1 + payload[end]])
-    )
-
-
-# The properties' flags, in the order in which their values stand, and how long these are: 0 is a short string.
-_CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 15, 14, 13, 12, 11
-_CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _TIMESTAMP, _TYPE = 10, 9, 8, 7, 6, 5
-_LENGTHS = {_DELIVERY_MODE: 1, _PRIORITY: 1, _TIMESTAMP: 8}
-
-
-@functools.lru_cache(maxsize=256)
-def _present(flags: int) -> tuple[tuple[int, int], ...]:
-    """The properties that stand in a header with these flags, each with its length."""
-    return tuple((bit, _LENGTHS.get(bit, 0)) for bit in range(15, 4, -1) if flags >> bit & 1)
-
-
-def _read_properties(content: _Content, flags: int, payload: bytes) -> None:
-    at = 14
-    for bit, length in _present(flags):
-        if bit == _HEADERS:
-            (length,) = _long(payload, at)
-            at += 4
-            content.headers = _headers(payload[at : at + length])
-        else:
-            if not length:
-                length = payload[at]
-                at += 1
-            content.properties[bit] = payload[at : at + length]
-        at += length
-
-
-def _finished(content: _Content) -> Received:
-    properties = content.properties
-    pieces = content.pieces
-    timestamp = properties.get(_TIMESTAMP)
-    expiration = properties.get(_EXPIRATION)
-    return Received(
-        tag=content.tag,
-        exchange=content.exchange,
-        routing_key=content.routing_key,
-        redelivered=content.redelivered,
-        message=Message(
-            body=pieces[0] if len(pieces) == 1 else b"".join(pieces),
-            message_id=_text(properties.get(_MESSAGE_ID, b"")),
-            type=_repeated(properties.get(_TYPE, b"")),
-            headers=plain_headers(content.headers),
-            reply_to=_repeated(properties.get(_REPLY_TO, b"")),
-            correlation_id=_text(properties.get(_CORRELATION_ID, b"")),
-            expiration_s=None if expiration is None else expiration_s(_text(expiration)),
-            timestamp=None if timestamp is None else moment(_longlong(timestamp)[0]),
-            persistent=properties.get(_DELIVERY_MODE, b"\0")[0] == _PERSISTENT,
-        ),
-        headers=content.headers,
-    )
+    end = begin + data[at + 9]
+    return _Delivery(tag, bool(redelivered), _repeated(data[begin:end]), _repeated(data[end + 1 : end + 1 + data[end]]))
 
 
 def _text(value: bytes) -> str:
@@ -183,10 +167,63 @@ def _text(value: bytes) -> str:
 _repeated = functools.lru_cache(maxsize=2048)(_text)
 
 
+@functools.lru_cache(maxsize=64)
+def _moment(value: bytes) -> datetime | None:
+    """AMQP counts seconds: many messages share one."""
+    return moment(_longlong(value)[0])
+
+
+# The properties in the order in which their values stand: the bit of their flag, the length (0: a short string), what
+# they are in a message, and how they are read.
+_HEADERS = 13
+_PROPERTIES: tuple[tuple[int, int, str, Callable[[bytes], object]], ...] = (
+    (15, 0, "", _text),  # content type
+    (14, 0, "", _text),  # content encoding
+    (_HEADERS, 0, "headers", _text),
+    (12, 1, "persistent", lambda value: value[0] == _PERSISTENT),
+    (11, 1, "", _text),  # priority
+    (10, 0, "correlation_id", _text),
+    (9, 0, "reply_to", _repeated),
+    (8, 0, "expiration_s", lambda value: expiration_s(_text(value))),
+    (7, 0, "message_id", _text),
+    (6, 8, "timestamp", _moment),
+    (5, 0, "type", _repeated),
+)
+
+
+@functools.lru_cache(maxsize=256)
+def _present(flags: int) -> tuple[tuple[int, int, str, Callable[[bytes], object]], ...]:
+    """The properties that stand in a header with these flags."""
+    return tuple(one for one in _PROPERTIES if flags >> one[0] & 1)
+
+
+def _received(delivery: _Delivery, data: bytes, at: int, body: bytes) -> Received:
+    """The message whose content header begins at ``at``."""
+    fields: dict[str, Any] = {"message_id": "", "persistent": False}
+    headers: Mapping[str, object] = _NO_HEADERS
+    (flags,) = _short(data, at + 12)
+    at += 14
+    for bit, length, name, read in _present(flags):
+        if bit == _HEADERS:
+            length = _long(data, at)[0]
+            at += 4
+            headers, fields["headers"] = _headers(data[at : at + length])
+        else:
+            if not length:
+                length = data[at]
+                at += 1
+            if name:
+                fields[name] = read(data[at : at + length])
+        at += length
+    message = Message(body=body, **fields)
+    return Received(delivery.tag, delivery.exchange, delivery.routing_key, delivery.redelivered, message, headers)
+
+
 @functools.lru_cache(maxsize=1024)
-def _headers(table: bytes) -> Mapping[str, object]:
-    """Whoever published it may have sent nonsense."""
+def _headers(table: bytes) -> tuple[Mapping[str, object], Mapping[str, str | int]]:
+    """All headers, and the plain ones. Whoever published it may have sent nonsense."""
     try:
-        return decode_table(table)
+        headers = decode_table(table)
     except ValueError:
-        return {}
+        headers = {}
+    return headers, plain_headers(headers)

@@ -41,22 +41,12 @@ def publish_frames(
     channel: int, exchange: str, routing_key: str, message: Message, *, mandatory: bool, frame_max: int
 ) -> bytes:
     """All frames of one basic.publish. Raises ValueError for what AMQP cannot carry."""
-    method = b"".join(
-        (
-            _method_start(_BASIC, _PUBLISH, 0),
-            _repeated_short(exchange),
-            _repeated_short(routing_key),
-            b"\x01" if mandatory else b"\x00",
-        )
-    )
     header = _header(message)
     if len(header) + _FRAME_OVERHEAD > frame_max:
         # The broker would close the connection for it, and get it again from the next one.
         raise ValueError(f"headers of {len(header)} bytes do not fit in a frame")
     pieces = [
-        _frame_start(_METHOD, channel, len(method)),
-        method,
-        _FRAME_END,
+        _method_frame(channel, exchange, routing_key, mandatory),
         _frame_start(_HEADER, channel, len(header)),
         header,
         _FRAME_END,
@@ -66,6 +56,19 @@ def publish_frames(
         piece = body[start : start + step]
         pieces += (_frame_start(_BODY, channel, len(piece)), piece, _FRAME_END)
     return b"".join(pieces)
+
+
+@functools.lru_cache(maxsize=2048)
+def _method_frame(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+    method = b"".join(
+        (
+            _method_start(_BASIC, _PUBLISH, 0),
+            _short(exchange),
+            _short(routing_key),
+            b"\x01" if mandatory else b"\x00",
+        )
+    )
+    return _frame_start(_METHOD, channel, len(method)) + method + _FRAME_END
 
 
 def _header(message: Message) -> bytes:
