@@ -253,8 +253,8 @@ class Shards(Protocol):
         """Begin a new epoch of the shard: every holder of an older one is fenced from now on."""
         ...
 
-    def fence(self, shard: int, epoch: int) -> None:
-        """Raise ``ports.Fenced`` unless ``epoch`` is the newest; holds the shard until the transaction ends."""
+    def fence(self, epochs: Mapping[int, int]) -> None:
+        """Raise ``ports.Fenced`` unless these are the newest epochs of the shards; holds them until the end."""
         ...
 
 

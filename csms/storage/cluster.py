@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, select, update
+from sqlalchemy import Select, delete, select, update
 
 from csms.ports import Fenced
 from csms.storage.sql import IGNORE, Clauses, Sql, replace
@@ -56,12 +56,14 @@ class SqlShards:
             raise Fenced(f"shard {shard} was removed")
         return int(row[0])
 
-    def fence(self, shard: int, epoch: int) -> None:
-        row = self._sql.first(self._sql.made(_held_epoch), shard=shard)
-        newest = row[0] if row is not None else 0
-        if newest != epoch:
-            raise Fenced(f"shard {shard} is in epoch {newest}; this worker held it in epoch {epoch}")
+    def fence(self, epochs: Mapping[int, int]) -> None:
+        newest = {row[0]: row[1] for row in self._sql.rows(self._sql.made(_held_epochs), shards=list(epochs))}
+        for shard, epoch in epochs.items():
+            if newest.get(shard, 0) != epoch:
+                known = newest.get(shard, 0)
+                raise Fenced(f"shard {shard} is in epoch {known}; this worker held it in epoch {epoch}")
 
 
-def _held_epoch(clauses: Clauses) -> Select[Any]:
-    return clauses.locked(select(shards.c.epoch).where(shards.c.shard == bindparam("shard")))
+def _held_epochs(clauses: Clauses) -> Select[Any]:
+    mine = clauses.any_of(shards.c.shard, "shards")
+    return clauses.locked(select(shards.c.shard, shards.c.epoch).where(mine).order_by(shards.c.shard))

@@ -11,8 +11,7 @@ A batch is what is there, up to ``batch_size``. Nothing waits for more to come, 
   anew when the database is back. Others, if they have not lost it, go on meanwhile; if they have, the messages wait in
   the queue. What becomes of the batch that was in the database then, its repeats must find out.
 
-Loops of one process take turns: while all are taken, messages pile up to a larger batch, which costs less for each of
-them than several small ones at the same time would. A loop that pauses leaves its turn to others.
+Loops of one process take turns (:mod:`csms.workers.turns`). A loop that pauses leaves its turn to others.
 
 When the broker connection was lost, what it had delivered comes again: older deliveries are dropped, after the batch in
 hand, whose acks then do nothing and whose repeats the work must recognise.
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -39,6 +38,7 @@ from csms.workers.contact import Contact
 from csms.workers.outcomes import DeadLetter, Outcome, Retry, Settlement, verdict
 from csms.workers.pauses import Backoff, Stop
 from csms.workers.subscription import Subscription
+from csms.workers.turns import Turn, Turns
 
 CONFLICT_TRIES = 10
 """With the pauses between them half a minute: nothing else writes the same for that long."""
@@ -101,7 +101,7 @@ class Loop(Generic[T]):
         broker: Broker,
         clock: IReactorTime,
         settings: LoopSettings | None = None,
-        turns: DeferredSemaphore | None = None,
+        turns: Turns | None = None,
         contact: Contact | None = None,
     ) -> None:
         self.queue = queue
@@ -109,10 +109,10 @@ class Loop(Generic[T]):
         self._work = work
         self._clock = clock
         self._settings = settings or LoopSettings()
-        self._turns = turns or DeferredSemaphore(1)
+        self._turns = turns or Turns(clock)
         self._contact = contact
         self._calling: Deferred[Any] | None = None
-        self._has_turn = False
+        self._turn: Turn | None = None
         self._stop = Stop(clock)
         self._settlement = Settlement(broker, queue, clock, self._stop)
         self._subscription = Subscription(
@@ -231,17 +231,19 @@ class Loop(Generic[T]):
             self._leave_turn()
 
     async def _await_turn(self) -> None:
-        await self._turns.acquire()
-        self._has_turn = True
+        self._turn = await self._turns.acquire(self._count)
 
     def _leave_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            self._turns.release()
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.leave()
+
+    def _count(self) -> int:
+        return min(self._settings.batch_size, len(self._waiting))
 
     def _take(self) -> list[Delivery]:
         waiting = self._waiting
-        return [waiting.popleft() for _ in range(min(self._settings.batch_size, len(waiting)))]
+        return [waiting.popleft() for _ in range(self._count())]
 
     async def _serve(self, batch: list[Delivery]) -> None:
         started_s = self._clock.seconds()

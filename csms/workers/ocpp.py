@@ -1,8 +1,9 @@
-"""The OCPP worker: takes what chargers sent from one shard, and writes its effects, a batch in one transaction.
+"""The OCPP worker: takes what chargers sent from a shard, and writes its effects, a batch in one transaction.
 
-In that transaction: the fence (whoever has lost the shard writes nothing), the message log, which tells repeats, what
-the handlers change, and the notifications in the outbox. After the commit: the decisions that chargers wait for, then
-the notifications, then the acks. A repeat gets the stored answer again and has no other effect.
+Shards whose turn it is at the same time share the transaction. In it: the fence (whoever has lost a shard writes
+nothing), the message log, which tells repeats, what the handlers change, and the notifications in the outbox. After the
+commit: the decisions that chargers wait for, then the notifications, then the acks. A repeat gets the stored answer
+again and has no other effect.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from csms import metrics
 from csms.coroutines import spawn
@@ -35,9 +37,10 @@ from csms.domain.messages import (
 from csms.domain.model import LogEntry
 from csms.domain.payloads import text
 from csms.domain.repositories import OutboxRow, UnitOfWork
-from csms.ports import Broker, BrokerError, Database, Message
+from csms.ports import Broker, BrokerError, Database, DatabaseUnavailable, Message
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import Relay
+from csms.workers.turns import Turns
 
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
@@ -62,15 +65,75 @@ class _Effects:
     """Messages that are in the log already."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one shard brings into a transaction."""
+
+    shard: int
+    epoch: int
+    batch: Sequence[Received]
+    published: Sequence[int]
+    """Outbox rows that can be removed."""
+
+
+class Batches:
+    """The transactions of a process' shards: one for all batches whose turn it is at the same time.
+
+    When such a transaction fails by itself, each batch has one of its own, so that a message which cannot be handled
+    concerns its own shard only.
+    """
+
+    def __init__(self, database: Database, policy: Policy, turns: Turns | None = None) -> None:
+        self._database = database
+        self._policy = policy
+        self._turns = turns
+        self._gathered: list[tuple[_Part, Deferred[_Effects]]] = []
+        if turns is not None:
+            turns.on_admitted(self._begin)
+
+    async def commit(self, part: _Part) -> _Effects:
+        """Write the effects of a batch; what is to be done after the commit."""
+        if self._turns is not None and self._turns.admitting:
+            done: Deferred[_Effects] = Deferred()
+            self._gathered.append((part, done))
+            return await done
+        [effects] = await self._transact([part])
+        return effects
+
+    def _begin(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            spawn(self._commit(gathered), "batches of the shards")
+
+    async def _commit(self, gathered: Sequence[tuple[_Part, Deferred[_Effects]]]) -> None:
+        try:
+            effects = await self._transact([part for part, _ in gathered])
+        except Exception as error:
+            if len(gathered) > 1 and not isinstance(error, DatabaseUnavailable):
+                for one in gathered:
+                    await self._commit([one])
+                return
+            for _, done in gathered:
+                if not done.called:
+                    done.errback(error)
+        else:
+            for (_, done), effect in zip(gathered, effects, strict=True):
+                if not done.called:
+                    done.callback(effect)
+
+    async def _transact(self, parts: Sequence[_Part]) -> Sequence[_Effects]:
+        return await self._database.transact(partial(_handle, parts, self._policy), name="ocpp batch")
+
+
 class ShardWork:
     """The work of one shard."""
 
-    def __init__(self, shard: int, *, broker: Broker, database: Database, relay: Relay, policy: Policy) -> None:
+    def __init__(self, shard: int, *, broker: Broker, database: Database, relay: Relay, batches: Batches) -> None:
         self._shard = shard
         self._broker = broker
         self._database = database
         self._relay = relay
-        self._policy = policy
+        self._batches = batches
         self._epoch = 0
 
     def decode(self, message: Message) -> Received:
@@ -88,7 +151,7 @@ class ShardWork:
         await self._relay.room()
         published = self._relay.take_confirmed()
         try:
-            effects = await self._database.transact(partial(self._handle, batch, published), name="ocpp batch")
+            effects = await self._batches.commit(_Part(self._shard, self._epoch, batch, published))
         except BaseException:
             self._relay.give_back(published)
             raise
@@ -101,46 +164,6 @@ class ShardWork:
         for (action, outcome), count in effects.counts.items():
             metrics.HANDLED.labels(action, outcome).inc(count)
         return effects.outcomes
-
-    # --- in a database thread
-
-    def _handle(self, batch: Sequence[Received], published: Sequence[int], uow: UnitOfWork) -> _Effects:
-        uow.shards.fence(self._shard, self._epoch)
-        if published:
-            uow.outbox.published(published)
-        uow.preload([received.message for received in batch])
-        messages = [_with_charger(received.message, uow) for received in batch]
-        answers = dict(uow.log.answered([message for message in messages if message is not None]))
-        effects = _Effects()
-        entries: list[LogEntry] = []
-        notifications: list[Notification] = []
-        commands: list[Command] = []
-        for received, message in zip(batch, messages, strict=True):
-            if message is None:
-                effects.outcomes.append(DeadLetter(f"charger {received.message.device_id} does not exist (any more)"))
-                continue
-            stored = answers.get(message.message_id)
-            if stored is None:
-                handled = handle(message, uow, self._policy)
-                notifications += handled.notifications
-                commands += handled.commands
-                stored = answers[message.message_id] = _answer(message, handled)
-                error = handled.error.value if handled.error is not None else message.fault
-                entries.append(_log_entry(message, stored, error))
-                outcome = "done" if handled.error is None else "refused"
-            else:
-                outcome = "repeated"
-                effects.repeats += 1
-            effects.counts[_label(message), outcome] += 1
-            if stored and received.reply_to:
-                effects.replies.append((received.reply_to, _reply(message, stored)))
-            effects.outcomes.append(ACK)
-        uow.log.append(entries)
-        if commands:
-            effects.rows += uow.outbox.route(commands, shard=self._shard)
-        if notifications:
-            effects.rows += uow.outbox.add(condensed(notifications), shard=self._shard)
-        return effects
 
     # --- after the commit
 
@@ -163,6 +186,59 @@ class ShardWork:
             for reply_to, reply in replies
         ]
         spawn(_ignore_losses(sent), "replies")
+
+
+# --- in a database thread
+
+
+def _handle(parts: Sequence[_Part], policy: Policy, uow: UnitOfWork) -> list[_Effects]:
+    """Write the effects of all parts; those of each, in their order."""
+    uow.shards.fence({part.shard: part.epoch for part in parts})
+    uow.outbox.published([row_id for part in parts for row_id in part.published])
+    uow.preload([received.message for part in parts for received in part.batch])
+    placed = [[_with_charger(received.message, uow) for received in part.batch] for part in parts]
+    answers = dict(uow.log.answered([message for messages in placed for message in messages if message is not None]))
+    return [_effects(part, messages, answers, policy, uow) for part, messages in zip(parts, placed, strict=True)]
+
+
+def _effects(
+    part: _Part,
+    messages: Sequence[ChargerMessage | None],
+    answers: dict[str, str],
+    policy: Policy,
+    uow: UnitOfWork,
+) -> _Effects:
+    """Handle one shard's messages; ``answers``: to those that are in the log already."""
+    effects = _Effects()
+    entries: list[LogEntry] = []
+    notifications: list[Notification] = []
+    commands: list[Command] = []
+    for received, message in zip(part.batch, messages, strict=True):
+        if message is None:
+            effects.outcomes.append(DeadLetter(f"charger {received.message.device_id} does not exist (any more)"))
+            continue
+        stored = answers.get(message.message_id)
+        if stored is None:
+            handled = handle(message, uow, policy)
+            notifications += handled.notifications
+            commands += handled.commands
+            stored = answers[message.message_id] = _answer(message, handled)
+            error = handled.error.value if handled.error is not None else message.fault
+            entries.append(_log_entry(message, stored, error))
+            outcome = "done" if handled.error is None else "refused"
+        else:
+            outcome = "repeated"
+            effects.repeats += 1
+        effects.counts[_label(message), outcome] += 1
+        if stored and received.reply_to:
+            effects.replies.append((received.reply_to, _reply(message, stored)))
+        effects.outcomes.append(ACK)
+    uow.log.append(entries)
+    if commands:
+        effects.rows += uow.outbox.route(commands, shard=part.shard)
+    if notifications:
+        effects.rows += uow.outbox.add(condensed(notifications), shard=part.shard)
+    return effects
 
 
 async def _ignore_losses(sent: Sequence[Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from twisted.internet.defer import DeferredList, DeferredSemaphore
+from twisted.internet.defer import DeferredList
 from twisted.logger import Logger
 
 from csms.config.settings import CertificateSettings, WebhookSettings, WorkerSettings
@@ -22,9 +22,10 @@ from csms.workers.charging_events import SummaryWork
 from csms.workers.contact import Contact
 from csms.workers.loop import Loop, LoopSettings, Work
 from csms.workers.notifications import NotificationWorker
-from csms.workers.ocpp import ShardWork
+from csms.workers.ocpp import Batches, ShardWork
 from csms.workers.relay import Relay
 from csms.workers.signing import Signing, make_signer
+from csms.workers.turns import Turns
 from csms.workers.upkeep import Chore, disconnect_silent_gateways, sweep_commands, sweep_reservations
 from csms.workers.webhook import HttpPoster
 
@@ -92,7 +93,7 @@ class Workers:
         self._certificates = certificates
         self._kept = kept
         self._stopping = False
-        self._turns = DeferredSemaphore(BATCHES_AT_ONCE)
+        self._turns = Turns(reactor)
         self._signing: Signing | None = None
         self._chores: list[Chore] = []
         self._shard_loops: list[Worker] = []
@@ -142,11 +143,11 @@ class Workers:
     # --- one method a worker
 
     def _add_ocpp(self) -> None:
+        turns = Turns(self._reactor, at_once=BATCHES_AT_ONCE, most=self._settings.batch_size)
+        batches = Batches(self._database, self._policy, turns)
         for shard, queue in enumerate(topology.shard_queues(self._shards)):
-            work = ShardWork(
-                shard, broker=self._broker, database=self._database, relay=self._relay, policy=self._policy
-            )
-            self._shard_loops.append(self._loop(queue, work))
+            work = ShardWork(shard, broker=self._broker, database=self._database, relay=self._relay, batches=batches)
+            self._shard_loops.append(self._loop(queue, work, turns))
         self._add_chore("outbox sweep", self._relay.sweep, SWEEP_OUTBOX_S)
         self._add_chore("sweep of silent gateways", self._sweep_gateways, SWEEP_GATEWAYS_S)
         self._add_chore("sweep of commands", self._sweep_commands, SWEEP_COMMANDS_S)
@@ -161,10 +162,11 @@ class Workers:
             self._add_chore("signing of certificates", self._signing.sign_due, SIGN_S)
 
     def _add_charging_events(self) -> None:
-        self._consumers.append(self._loop(topology.CHARGING_EVENTS, SummaryWork(self._database), LINGER_S))
+        self._consumers.append(self._loop(topology.CHARGING_EVENTS, SummaryWork(self._database), self._turns, LINGER_S))
 
     def _add_analytics(self) -> None:
-        self._consumers.append(self._loop(topology.ANALYTICS, HourlyWork(self._database, self._reactor), LINGER_S))
+        work = HourlyWork(self._database, self._reactor)
+        self._consumers.append(self._loop(topology.ANALYTICS, work, self._turns, LINGER_S))
 
     def _add_notifications(self) -> None:
         worker = NotificationWorker(
@@ -176,7 +178,7 @@ class Workers:
         )
         self._consumers.append(worker)
 
-    def _loop(self, queue: str, work: Work[Any], linger_s: float = 0.0) -> Worker:
+    def _loop(self, queue: str, work: Work[Any], turns: Turns, linger_s: float = 0.0) -> Worker:
         settings = LoopSettings(
             batch_size=self._settings.batch_size,
             prefetch=self._settings.prefetch,
@@ -190,7 +192,7 @@ class Workers:
             broker=self._broker,
             clock=self._reactor,
             settings=settings,
-            turns=self._turns,
+            turns=turns,
             contact=self._contact,
         )
 

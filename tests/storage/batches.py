@@ -31,7 +31,7 @@ def prepare(uow: SqlUnitOfWork, count: int) -> tuple[list[int], int]:
 
 def handled(uow: SqlUnitOfWork, messages: Sequence[ChargerMessage], epoch: int) -> int:
     """Let ``messages`` have their effects; returns how many notifications they had."""
-    uow.shards.fence(SHARD, epoch)
+    uow.shards.fence({SHARD: epoch})
     uow.preload(messages)
     known = uow.log.answered(messages)
     notifications: list[Notification] = []

@@ -35,25 +35,25 @@ class ClusterContract(DatabaseCase):
 
     async def test_whoever_took_a_shard_before_is_fenced(self) -> None:
         first = await self.write(lambda uow: uow.shards.take(0))
-        await self.write(lambda uow: uow.shards.fence(0, first))
+        await self.write(lambda uow: uow.shards.fence({0: first}))
         second = await self.write(lambda uow: uow.shards.take(0))
         self.assertGreater(second, first)
-        await self.write(lambda uow: uow.shards.fence(0, second))
+        await self.write(lambda uow: uow.shards.fence({0: second}))
 
         def zombie(uow: SqlUnitOfWork) -> None:
             uow.chargers.add(Charger(device_id="CP-1"))
-            uow.shards.fence(0, first)
+            uow.shards.fence({0: first})
 
         await self.refused(self.write(zombie), Fenced)
         self.assertEqual(await self.look(lambda uow: uow.chargers.page()), [])
 
     async def test_a_shard_that_nobody_took_is_fenced(self) -> None:
-        await self.refused(self.write(lambda uow: uow.shards.fence(3, 1)), Fenced)
+        await self.refused(self.write(lambda uow: uow.shards.fence({3: 1})), Fenced)
 
     async def test_shards_have_epochs_of_their_own(self) -> None:
         epoch = await self.write(lambda uow: uow.shards.take(0))
         await self.write(lambda uow: uow.shards.take(1))
-        await self.write(lambda uow: uow.shards.fence(0, epoch))
+        await self.write(lambda uow: uow.shards.fence({0: epoch}))
 
     async def test_a_taker_waits_for_the_transaction_that_holds_the_fence(self) -> None:
         epoch = await self.write(lambda uow: uow.shards.take(0))
@@ -63,7 +63,7 @@ class ClusterContract(DatabaseCase):
         order: list[str] = []
 
         def hold(uow: SqlUnitOfWork) -> None:
-            uow.shards.fence(0, epoch)
+            uow.shards.fence({0: epoch})
             inside.set()
             resume.wait(30)
             order.append("holder")

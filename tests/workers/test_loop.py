@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,6 +28,7 @@ from csms.ports import (
 from csms.workers.contact import LOST_TICKS, TICK_S, Contact
 from csms.workers.loop import CONFLICT_TRIES, Loop, LoopSettings
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
+from csms.workers.turns import Turns
 from tests.workers.scripted import ScriptedBroker, ScriptedConsumer, ScriptedDelivery, SilentDatabase
 
 QUEUE = "analytics"
@@ -117,10 +118,11 @@ class BatchTests(LoopTestCase):
         self.assertEqual(self.outcomes(first + second), ["", ""])
         self.work.hold = None
         held.callback(None)
+        self.clock.advance(0)
         self.assertEqual(self.work.committed, ["a", "b"])
 
     def test_batches_grow_while_another_loop_has_the_turn(self) -> None:
-        turns = DeferredSemaphore(1)
+        turns = Turns(self.clock)
         other = Ledger()
         other.hold = held = Deferred[None]()
         first, second = (
@@ -136,11 +138,12 @@ class BatchTests(LoopTestCase):
         self.clock.advance(0)
         self.assertEqual((other.tried, self.work.tried), ([["a"]], []))
         held.callback(None)
+        self.clock.advance(0)
         self.assertEqual(self.work.tried, [["b", "c", "d"]])
-        self.assertEqual(turns.tokens, 1)
+        self.assertEqual(turns.free, 1)
 
     def test_a_loop_that_pauses_leaves_its_turn(self) -> None:
-        turns = DeferredSemaphore(1)
+        turns = Turns(self.clock)
         troubled = Ledger()
         troubled.errors = [DatabaseUnavailable("away")]
         first, second = (
@@ -155,20 +158,21 @@ class BatchTests(LoopTestCase):
         self.assertEqual((troubled.committed, self.work.committed), ([], ["b"]))
         self.run_for(1.0)
         self.assertEqual(troubled.committed, ["a"])
-        self.assertEqual(turns.tokens, 1)
+        self.assertEqual(turns.free, 1)
 
     def test_a_loop_stops_while_it_waits_for_its_turn(self) -> None:
-        turns = DeferredSemaphore(1)
-        turns.acquire()
+        turns = Turns(self.clock)
+        taken = turns.acquire(lambda: 1)
+        self.clock.advance(0)
         loop = Loop(QUEUE, self.work, broker=self.broker, clock=self.clock, turns=turns)
         loop.start()
         [delivery] = self.deliver("a")
         self.clock.advance(0)
         stopped = spawn(loop.stop(), "stop")
-        turns.release()
+        self.successResultOf(taken).leave()
         self.run_for(1.0)
         self.assertTrue(stopped.called)
-        self.assertEqual((self.work.tried, delivery.outcome, turns.tokens), ([], "requeue", 1))
+        self.assertEqual((self.work.tried, delivery.outcome, turns.free), ([], "requeue", 1))
 
     def test_a_batch_that_lingers_takes_what_comes_meanwhile(self) -> None:
         self.lingering()

@@ -20,7 +20,7 @@ from csms.domain.repositories_searches import MessageSearch
 from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
 from csms.ports import BrokerError, BrokerState, DatabaseUnavailable, Fenced
 from csms.workers import ocpp, relay
-from csms.workers.ocpp import ShardWork
+from csms.workers.ocpp import Batches, ShardWork
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import SHARD_STALE_S, Relay
 from tests.workers import calls, places
@@ -38,7 +38,8 @@ class Worker:
         self.clock.advance(datetime.now(UTC).timestamp())
         self.broker = ScriptedBroker(hold_confirms=hold_confirms)
         self.relay = Relay(self.broker, database, self.clock)
-        self.work = ShardWork(shard, broker=self.broker, database=database, relay=self.relay, policy=POLICY)
+        batches = Batches(database, POLICY)
+        self.work = ShardWork(shard, broker=self.broker, database=database, relay=self.relay, batches=batches)
 
     async def commit(self, *batch: ChargerMessage) -> Sequence[Outcome]:
         return await self.work.commit([self.work.decode(calls.on_broker(message)) for message in batch])
