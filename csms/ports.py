@@ -67,6 +67,11 @@ class Delivery(Protocol):
     def redelivered(self) -> bool: ...
 
     @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for what comes of it: for the reply that it asks for, or for its confirm."""
+        ...
+
+    @property
     def generation(self) -> int:
         """Grows whenever the consumer was subscribed anew: deliveries of an older generation will come again."""
         ...

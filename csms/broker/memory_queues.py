@@ -53,6 +53,11 @@ class MemoryDelivery:
         return self._held.routing_key
 
     @property
+    def awaited(self) -> bool:
+        """Always: what is in memory only is confirmed when it is acked."""
+        return True
+
+    @property
     def generation(self) -> int:
         """Always 1: a process does not lose the connection to itself."""
         return 1

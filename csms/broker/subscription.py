@@ -94,6 +94,11 @@ class AmqpDelivery:
         """Whether somebody may have had it before."""
         return self._received.redelivered
 
+    @property
+    def awaited(self) -> bool:
+        """Whether it asks for a reply; it was confirmed long ago."""
+        return bool(self._received.message.reply_to)
+
     def ack(self) -> None:
         """Done with it."""
         self._acks.ack(self._received.tag)

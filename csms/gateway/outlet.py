@@ -69,7 +69,7 @@ class Outlet:
         """An id at this time (Unix, seconds)."""
         return new_id(int(now * 1000))
 
-    async def publish(self, event: Told, message_id: str) -> None:
+    async def publish(self, event: Told, message_id: str, *, wants_reply: bool = False) -> None:
         """Done when the broker has confirmed."""
         fault = event.fault if isinstance(event, CallReceived) else None
         payload, raw = event.payload, event.raw
@@ -90,7 +90,7 @@ class Outlet:
         key = topology.message_key(event.action)
         if TRAIL.on:
             self._trail("{action} {message_id} of {charger} goes to the broker", message)
-        await self._upstream.publish(message, key, shard=self._shard)
+        await self._upstream.publish(message, key, shard=self._shard, wants_reply=wants_reply)
         if TRAIL.on:
             self._trail("{action} {message_id} of {charger} is safe in the broker", message)
 

@@ -303,7 +303,7 @@ class Relay:
                 message_id, self.connection_id, began, lambda reply: self._decided(call, reply, began)
             )
         try:
-            await self._outlet.publish(call, message_id)
+            await self._outlet.publish(call, message_id, wants_reply=decided)
         except BrokerError as error:
             if not decided or upstream.replies.forget(message_id):
                 self._give_up(call, f"not confirmed: {error}")

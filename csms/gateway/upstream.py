@@ -60,7 +60,9 @@ class Upstream:
         """Nothing waits for a confirm or for a decision."""
         return not self.publishing and not self.replies
 
-    async def publish(self, message: ChargerMessage, routing_key: str, *, shard: int) -> None:
+    async def publish(
+        self, message: ChargerMessage, routing_key: str, *, shard: int, wants_reply: bool = False
+    ) -> None:
         """Done when the broker has confirmed. Raises BrokerError: nobody has the message, or nobody knows.
 
         A message that was returned as unroutable is sent again, with the same id, as long as the deadline allows:
@@ -71,7 +73,7 @@ class Upstream:
             message_id=message.message_id,
             type=message.message_type,
             headers={topology.SHARD_HEADER: shard, topology.VERSION_HEADER: FORMAT_VERSION},
-            reply_to=self._queue,
+            reply_to=self._queue if wants_reply else "",
             correlation_id=message.message_id,
             timestamp=message.timestamp,
         )

@@ -1,6 +1,7 @@
 """The consumer loop: one queue, in batches, in order, each batch in one transaction.
 
-A batch is what is there, up to ``batch_size``. Nothing waits for more to come, unless ``linger_s`` says so. Failures:
+A batch is what is there, up to ``batch_size``; with ``linger_s``, it waits a moment for more, unless somebody waits for
+something in it. Failures:
 
 - the database is away: the same batch again after a growing pause, deliveries stay unacked;
 - anything else: the batch is halved, in order, until the message that fails alone is found; that one is tried
@@ -74,7 +75,7 @@ class LoopSettings:
     attempts: int = 3
     retry_max_s: float = 5.0
     linger_s: float = 0.0
-    """How long a batch that is not full waits for more, where nobody waits for its effect."""
+    """How long a batch that is not full waits for more, when nothing in it is urgent."""
 
 
 class _Failed(Exception):  # noqa: N818 - it names what happened
@@ -103,6 +104,7 @@ class Loop(Generic[T]):
         settings: LoopSettings | None = None,
         turns: Turns | None = None,
         contact: Contact | None = None,
+        is_urgent: Callable[[Delivery], bool] = lambda _: False,
     ) -> None:
         self.queue = queue
         self._trouble = ""
@@ -111,6 +113,7 @@ class Loop(Generic[T]):
         self._settings = settings or LoopSettings()
         self._turns = turns or Turns(clock)
         self._contact = contact
+        self._is_urgent = is_urgent
         self._calling: Deferred[Any] | None = None
         self._turn: Turn | None = None
         self._stop = Stop(clock)
@@ -121,7 +124,10 @@ class Loop(Generic[T]):
         self._waiting: deque[Delivery] = deque()
         self._generation = -1
         self._begun_generation = -1
+        self._hurry = False
+        """Something that waits is urgent."""
         self._idle: Deferred[None] | None = None
+        self._lingering: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
 
     def start(self) -> None:
@@ -152,15 +158,33 @@ class Loop(Generic[T]):
             self._generation = delivery.generation
             self._waiting.clear()
         self._waiting.append(delivery)
+        self._hurry = self._hurry or self._is_urgent(delivery)
+        if self._lingering is not None and not self._may_linger:
+            lingering, self._lingering = self._lingering, None
+            self._clock.callLater(0, lingering.callback, None)
         if self._idle is not None:
             # The next turn of the reactor, so that what came in the same read goes into the same batch.
             idle, self._idle = self._idle, None
             self._clock.callLater(0, idle.callback, None)
 
     def _wake(self) -> None:
-        if self._idle is not None:
-            idle, self._idle = self._idle, None
-            idle.callback(None)
+        idle, self._idle = self._idle, None
+        lingering, self._lingering = self._lingering, None
+        for waiting in (idle, lingering):
+            if waiting is not None:
+                waiting.callback(None)
+
+    @property
+    def _may_linger(self) -> bool:
+        return not self._hurry and len(self._waiting) < self._settings.batch_size
+
+    async def _linger(self) -> None:
+        """Wait for more, until something urgent comes or the batch is full."""
+        self._lingering = Deferred()
+        timer = self._clock.callLater(self._settings.linger_s, self._wake)
+        await self._lingering
+        if timer.active():
+            timer.cancel()
 
     @property
     def _is_cut_off(self) -> bool:
@@ -202,8 +226,8 @@ class Loop(Generic[T]):
                 self._idle = Deferred()
                 await self._idle
                 continue
-            if self._settings.linger_s and len(self._waiting) < self._settings.batch_size:
-                await self._stop.pause(self._settings.linger_s)
+            if self._settings.linger_s and self._may_linger:
+                await self._linger()
             try:
                 await self._serve_in_turn()
             except _Abandoned:
@@ -243,7 +267,9 @@ class Loop(Generic[T]):
 
     def _take(self) -> list[Delivery]:
         waiting = self._waiting
-        return [waiting.popleft() for _ in range(self._count())]
+        taken = [waiting.popleft() for _ in range(self._count())]
+        self._hurry = self._hurry and any(map(self._is_urgent, waiting))
+        return taken
 
     async def _serve(self, batch: list[Delivery]) -> None:
         started_s = self._clock.seconds()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
 
 from twisted.internet.defer import DeferredList
@@ -15,7 +16,7 @@ from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.handling import Policy
 from csms.domain.retention import Retention
-from csms.ports import Broker, Database
+from csms.ports import Broker, Database, Delivery
 from csms.walltime import utc
 from csms.workers.analytics import HourlyWork
 from csms.workers.charging_events import SummaryWork
@@ -41,6 +42,8 @@ MAINTAIN_S = 3600.0
 LINGER_S = 0.2
 """Of summaries and rollups, for which nobody waits: one transaction for many notifications costs little more than one
 for each."""
+SHARD_LINGER_S = 0.05
+"""Of messages that were answered already, while no charger waits for a decision."""
 BATCHES_AT_ONCE = 2
 """While one is in the database, another is in Python, which does one thing at a time."""
 
@@ -147,7 +150,7 @@ class Workers:
         batches = Batches(self._database, self._policy, turns)
         for shard, queue in enumerate(topology.shard_queues(self._shards)):
             work = ShardWork(shard, broker=self._broker, database=self._database, relay=self._relay, batches=batches)
-            self._shard_loops.append(self._loop(queue, work, turns))
+            self._shard_loops.append(self._loop(queue, work, turns, SHARD_LINGER_S, attrgetter("awaited")))
         self._add_chore("outbox sweep", self._relay.sweep, SWEEP_OUTBOX_S)
         self._add_chore("sweep of silent gateways", self._sweep_gateways, SWEEP_GATEWAYS_S)
         self._add_chore("sweep of commands", self._sweep_commands, SWEEP_COMMANDS_S)
@@ -178,7 +181,14 @@ class Workers:
         )
         self._consumers.append(worker)
 
-    def _loop(self, queue: str, work: Work[Any], turns: Turns, linger_s: float = 0.0) -> Worker:
+    def _loop(
+        self,
+        queue: str,
+        work: Work[Any],
+        turns: Turns,
+        linger_s: float,
+        is_urgent: Callable[[Delivery], bool] = lambda _: False,
+    ) -> Worker:
         settings = LoopSettings(
             batch_size=self._settings.batch_size,
             prefetch=self._settings.prefetch,
@@ -194,6 +204,7 @@ class Workers:
             settings=settings,
             turns=turns,
             contact=self._contact,
+            is_urgent=is_urgent,
         )
 
     def _add_chore(self, name: str, task: Callable[[], Any], interval_s: float) -> None:

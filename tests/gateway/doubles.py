@@ -135,6 +135,8 @@ class FakeWorker:
         self.answers: dict[str, dict[str, Any]] = {}
         """action -> payload of the Reply."""
         self.messages: list[ChargerMessage] = []
+        self.reply_to: dict[str, str] = {}
+        """Where the last message of each type wants its reply."""
         self.headers: list[dict[str, Any]] = []
         self._broker = broker
         self._held: list[Delivery] = []
@@ -147,6 +149,7 @@ class FakeWorker:
     def _delivered(self, delivery: Delivery) -> None:
         message = decode(ChargerMessage, delivery.message.body)
         self.messages.append(message)
+        self.reply_to[message.message_type] = delivery.message.reply_to
         self.headers.append(dict(delivery.message.headers))
         if self.holds:
             self._held.append(delivery)

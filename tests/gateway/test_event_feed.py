@@ -90,6 +90,7 @@ class ScriptedDelivery:
 
     routing_key = ""
     redelivered = False
+    awaited = False
     generation = 1
 
     def __init__(self, body: Message) -> None:

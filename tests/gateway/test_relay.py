@@ -120,6 +120,18 @@ class DecisionTests(GatewayCase):
         peer.call("s", "StartTransaction", START)
         self.assertEqual(await peer.message(), [3, "s", {"transactionId": 7, "idTagInfo": {"status": "Accepted"}}])
 
+    async def test_only_what_waits_for_a_decision_asks_for_a_reply(self) -> None:
+        await self.start()
+        self.worker.answers["StartTransaction"] = {"transactionId": 7, "idTagInfo": {"status": "Accepted"}}
+        peer = await self.open()
+        peer.call("m", "MeterValues", METER)
+        await peer.message()
+        peer.call("s", "StartTransaction", START)
+        await peer.message()
+        asked = self.worker.reply_to
+        self.assertEqual(asked["MeterValues"], "")
+        self.assertTrue(asked["StartTransaction"].startswith("gateway."))
+
     async def test_decision_is_not_answered_by_the_confirm(self) -> None:
         await self.start()
         peer = await self.open()

@@ -22,6 +22,7 @@ class ScriptedDelivery:
     journal: list[str]
     generation: int = 1
     redelivered: bool = False
+    awaited: bool = False
     outcome: str = ""
 
     def ack(self) -> None:

@@ -190,6 +190,22 @@ class BatchTests(LoopTestCase):
         self.clock.advance(0)
         self.assertEqual(self.work.tried, [["a", "b", "c"]])
 
+    def test_something_urgent_ends_the_lingering_and_is_not_forgotten(self) -> None:
+        self.lingering()
+        self.deliver("a")
+        self.run_for(0.5)
+        self.deliver("now!")
+        self.clock.advance(0)
+        self.assertEqual(self.work.tried, [["a", "now!"]])
+        self.deliver("b")
+        self.run_for(0.9)
+        self.assertEqual(self.work.tried, [["a", "now!"]])
+        self.run_for(0.2)
+        self.assertEqual(self.work.tried, [["a", "now!"], ["b"]])
+        self.deliver("c", "d", "e", "now!")
+        self.clock.advance(0)
+        self.assertEqual(self.work.tried[2:], [["c", "d", "e"], ["now!"]])
+
     def test_a_stop_ends_the_lingering_and_gives_back(self) -> None:
         loop = self.lingering()
         [delivery] = self.deliver("a")
@@ -208,7 +224,14 @@ class BatchTests(LoopTestCase):
 
     def lingering(self) -> Loop[str]:
         settings = LoopSettings(batch_size=3, linger_s=1.0)
-        loop = Loop(QUEUE, self.work, broker=self.broker, clock=self.clock, settings=settings)
+        loop = Loop(
+            QUEUE,
+            self.work,
+            broker=self.broker,
+            clock=self.clock,
+            settings=settings,
+            is_urgent=lambda delivery: delivery.message.body.endswith(b"!"),
+        )
         loop.start()
         return loop
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from csms.coroutines import spawn
 from csms.domain import messages
+from csms.domain.actions import handle
 from csms.domain.handling import Handled, Policy
 from csms.domain.messages import CALL_REFUSED, ChargerMessage, Reply
-from csms.domain.model import LogEntry, Session
+from csms.domain.model import Charger, LogEntry, Session
 from csms.domain.repositories import UnitOfWork
 from csms.domain.repositories_searches import MessageSearch
 from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
@@ -23,6 +26,7 @@ from csms.workers import ocpp, relay
 from csms.workers.ocpp import Batches, ShardWork
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import SHARD_STALE_S, Relay
+from csms.workers.turns import Turns
 from tests.workers import calls, places
 from tests.workers.scripted import Publish, ScriptedBroker
 
@@ -30,15 +34,43 @@ T = TypeVar("T")
 POLICY = Policy(accept_unknown_tokens=True)
 
 
+class TurnTogether:
+    """The shards of a process that have their turn at the same time."""
+
+    def __init__(self, database: places.Flaky, shards: int) -> None:
+        self.clock = Clock()
+        turns = Turns(self.clock, most=1000)
+        batches = Batches(database, POLICY, turns)
+        self.turns = turns
+        self.workers = [Worker(database, shard=shard, batches=batches) for shard in range(shards)]
+
+    async def commit(self, *parts: Sequence[ChargerMessage]) -> list[tuple[bool, object]]:
+        """What each shard's commit came to."""
+
+        async def one(worker: Worker, batch: Sequence[ChargerMessage]) -> Sequence[Outcome]:
+            turn = await self.turns.acquire(lambda: len(batch))
+            try:
+                return await worker.commit(*batch)
+            finally:
+                turn.leave()
+
+        commits = [Deferred.fromCoroutine(one(*each)) for each in zip(self.workers, parts, strict=True)]
+        self.clock.advance(0)
+        ends: list[Any] = await DeferredList(commits, consumeErrors=True)
+        return [(ended, value if ended else value.value) for ended, value in ends]
+
+
 class Worker:
     """One worker process, reduced to one shard."""
 
-    def __init__(self, database: places.Flaky, *, shard: int = 0, hold_confirms: bool = False) -> None:
+    def __init__(
+        self, database: places.Flaky, *, shard: int = 0, hold_confirms: bool = False, batches: Batches | None = None
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(datetime.now(UTC).timestamp())
         self.broker = ScriptedBroker(hold_confirms=hold_confirms)
         self.relay = Relay(self.broker, database, self.clock)
-        batches = Batches(database, POLICY)
+        batches = batches or Batches(database, POLICY)
         self.work = ShardWork(shard, broker=self.broker, database=database, relay=self.relay, batches=batches)
 
     async def commit(self, *batch: ChargerMessage) -> Sequence[Outcome]:
@@ -128,6 +160,61 @@ class ShardTests(TestCase):
         waiting = await self.waiting()
         self.assertEqual(len(waiting), 4)
         self.assertEqual(self.worker.event_ids, waiting)
+
+    async def together(self) -> tuple[TurnTogether, list[Charger]]:
+        chargers = [self.charger, *[await places.add_charger(self.database, f"CP-{n}") for n in (2, 3)]]
+        company = TurnTogether(self.database, 3)
+        for worker in company.workers:
+            await worker.work.begin()
+        self.database.names.clear()
+        return company, chargers
+
+    async def logged(self, chargers: Sequence[Charger]) -> list[int]:
+        return [len(await self.read(lambda uow, of=of: uow.log.page(of.id))) for of in chargers]  # type: ignore[misc]
+
+    async def test_shards_in_the_same_turn_share_a_transaction(self) -> None:
+        company, chargers = await self.together()
+        ended = await company.commit(*([calls.status(one, "Available"), calls.start(one)] for one in chargers))
+        self.assertEqual(ended, [(True, [ACK, ACK])] * 3)
+        self.assertEqual(self.database.names, ["ocpp batch"])
+        self.assertEqual(await self.logged(chargers), [2, 2, 2])
+        for worker, charger in zip(company.workers, chargers, strict=True):
+            self.assertEqual(len(worker.replies), 1)
+            self.assertEqual(worker.told, ["charger.connected", "charger.status.changed", "charging.started"])
+            told = [json.loads(publish.message.body)["deviceId"] for publish in worker.notifications]
+            self.assertEqual(told, [charger.device_id] * 3)
+
+    async def test_a_message_that_cannot_be_handled_concerns_its_own_shard_only(self) -> None:
+        company, chargers = await self.together()
+
+        def choke(message: ChargerMessage, uow: UnitOfWork, policy: Policy) -> Handled:
+            if message.device_id == chargers[1].device_id:
+                raise ArithmeticError("too much")
+            return handle(message, uow, policy)
+
+        self.patch(ocpp, "handle", choke)
+        first, second, third = await company.commit(*([calls.status(one, "Available")] for one in chargers))
+        self.assertEqual((first, third), ((True, [ACK]), (True, [ACK])))
+        self.assertIsInstance(second[1], ArithmeticError)
+        self.assertEqual(await self.logged(chargers), [1, 0, 1])
+        self.assertEqual([len(worker.told) > 0 for worker in company.workers], [True, False, True])
+
+    async def test_a_shard_that_was_lost_writes_nothing_and_the_others_go_on(self) -> None:
+        company, chargers = await self.together()
+        await Worker(self.database, shard=2).work.begin()
+        *others, lost = await company.commit(*([calls.status(one, "Available")] for one in chargers))
+        self.assertEqual(others, [(True, [ACK])] * 2)
+        self.assertIsInstance(lost[1], Fenced)
+        self.assertEqual(await self.logged(chargers), [1, 1, 0])
+
+    async def test_while_the_database_is_away_all_shards_keep_their_batches(self) -> None:
+        company, chargers = await self.together()
+        self.database.fail_before = 1
+        batches = [[calls.status(one, "Available")] for one in chargers]
+        self.assertEqual([type(error) for _, error in await company.commit(*batches)], [DatabaseUnavailable] * 3)
+        self.assertEqual(self.database.names, ["ocpp batch"])
+        self.assertEqual(await company.commit(*batches), [(True, [ACK])] * 3)
+        self.assertEqual(await self.logged(chargers), [1, 1, 1])
 
     async def test_a_refused_call_has_no_effect_but_its_place_in_the_log(self) -> None:
         refused = calls.call(self.charger, CALL_REFUSED, {"action": "StartTransaction"})
