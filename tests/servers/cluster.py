@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -57,6 +58,8 @@ class Cluster:
         """Wait until every node sees all others run."""
         if not wait_until(self._is_whole, _SETTLE_S):
             raise ServerFailed(f"the nodes do not come together: {self.nodes[0].control('cluster_status')}")
+        # One that serves already may not have ended its start: it misses a vhost that another one makes then.
+        _at_once([partial(node.control, "await_startup") for node in self.nodes])
 
     def kill(self) -> None:
         """SIGKILL to all."""
@@ -113,7 +116,7 @@ class Cluster:
             return False
 
 
-def _at_once(tasks: list[Callable[[], None]]) -> None:
+def _at_once(tasks: Sequence[Callable[[], object]]) -> None:
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(task) for task in tasks]:
             done.result()
