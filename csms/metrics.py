@@ -77,7 +77,9 @@ BROWSERS_LAGGED = Counter(
 )
 BROWSER_BAD_FRAMES = Counter("csms_browser_bad_frames", "Frames of browsers that were no request.", registry=REGISTRY)
 EVENTS_UNREADABLE = Counter(
-    "csms_events_unreadable", "Messages on the way to browsers that were no notification.", registry=REGISTRY
+    "csms_events_unreadable",
+    "Messages for browsers that were no notification, when first looked at.",
+    registry=REGISTRY,
 )
 HTTP_CUT = Counter(
     "csms_http_connections_cut",

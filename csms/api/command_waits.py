@@ -13,7 +13,7 @@ from csms.domain.command_model import OPEN_STATES
 from csms.domain.messages import Notification, NotificationType
 
 Watcher = Callable[[Notification | None], None]
-"""Called with every notification, and with None when some were missed."""
+"""Called with every notification of the kind that it watches for, and with None when some were missed."""
 
 
 class Happenings(Protocol):

@@ -215,7 +215,7 @@ class WorkerSettings:
 
     name: str = setting("", "name of this worker, for logs; empty: host name and process id")
     run: str = setting(" ".join(WORKERS), "the workers of this process, separated by blanks", words=WORKERS)
-    batch_size: int = setting(500, "messages of a shard in one database transaction, at most", minimum=1)
+    batch_size: int = setting(500, "messages in one database transaction, at most", minimum=1)
     prefetch: int = setting(1000, "messages that the broker hands out before the first is acked", minimum=1)
     retry_max_s: float = setting(
         5.0, "longest pause between two tries of a batch while the database is away", minimum=0.1

@@ -29,7 +29,8 @@ def condensed(notifications: Iterable[Notification]) -> list[Notification]:
         place = (one.charger_id, data.get("sessionId"), data.get("evseId"), data.get("connectorId"))
         before, since = newest.get(place, (number, at))
         if before != number:
-            if timedelta() <= at - since <= TOLD_ONCE and kept[before].data.keys() <= data.keys():
+            replaced = kept[before].data
+            if replaced["sampledAt"] <= at <= since + TOLD_ONCE and replaced.keys() <= data.keys():
                 del kept[before]
             else:
                 since = at

@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from csms import metrics
 from csms.coroutines import spawn
 from csms.domain import topology
 from csms.domain.identifiers import new_id
@@ -188,7 +189,12 @@ class EventFeed:
 
     def _append(self, delivery: Delivery) -> None:
         message = delivery.message
-        self._ring.append(message.message_id, topology.notification_type(delivery.routing_key), message.body)
+        try:
+            self._ring.append(message.message_id, topology.notification_type(delivery.routing_key), message.body)
+        except Exception:
+            # What cannot be told must not stay unacked, or the queue would stand still in the end.
+            metrics.EVENTS_UNREADABLE.inc()
+            _log.failure("event {event_id} reaches no browser", event_id=message.message_id)
 
 
 class StreamReading:

@@ -176,7 +176,8 @@ class Loop(Generic[T]):
 
     @property
     def _may_linger(self) -> bool:
-        return not self._hurry and len(self._waiting) < self._settings.batch_size
+        most = min(self._settings.batch_size, self._settings.prefetch)
+        return not self._hurry and len(self._waiting) < most
 
     async def _linger(self) -> None:
         """Wait for more, until something urgent comes or the batch is full."""

@@ -37,7 +37,7 @@ from csms.domain.messages import (
 from csms.domain.model import LogEntry
 from csms.domain.payloads import text
 from csms.domain.repositories import OutboxRow, UnitOfWork
-from csms.ports import Broker, BrokerError, Database, DatabaseUnavailable, Message
+from csms.ports import Broker, BrokerError, Database, DatabaseUnavailable, LastingConflict, Message
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import Relay
 from csms.workers.turns import Turns
@@ -109,9 +109,10 @@ class Batches:
         try:
             effects = await self._transact([part for part, _ in gathered])
         except Exception as error:
-            if len(gathered) > 1 and not isinstance(error, DatabaseUnavailable):
+            if len(gathered) > 1 and (isinstance(error, LastingConflict) or not isinstance(error, DatabaseUnavailable)):
                 for one in gathered:
-                    await self._commit([one])
+                    if not one[1].called:
+                        await self._commit([one])
                 return
             for _, done in gathered:
                 if not done.called:

@@ -69,7 +69,7 @@ class Turns:
         """Who has waited longest, and all behind as long as they are not too many messages."""
         count, first = self._waiting.popleft()
         company, room = [first], self._most - count()
-        while self._waiting and (wanted := self._waiting[0][0]()) <= room:
+        while self._most and self._waiting and (wanted := self._waiting[0][0]()) <= room:
             company.append(self._waiting.popleft()[1])
             room -= wanted
         return company

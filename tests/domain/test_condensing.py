@@ -58,6 +58,9 @@ class CondensedTest(unittest.TestCase):
     def test_a_time_that_goes_back_is_told(self) -> None:
         self.assertEqual(ids(note(0, after_s=10), note(1, after_s=5), note(2, after_s=6)), ["0", "2"])
 
+    def test_the_newest_moment_is_told_whatever_comes_behind_it(self) -> None:
+        self.assertEqual(ids(note(0, after_s=0), note(1, after_s=240), note(2, after_s=120)), ["1", "2"])
+
     def test_a_long_backlog_is_told_in_steps(self) -> None:
         minutes = [note(minute, after_s=60 * minute, sessionId=3) for minute in range(60)]
         self.assertEqual(ids(*minutes), ["5", "11", "17", "23", "29", "35", "41", "47", "53", "59"])

@@ -21,7 +21,7 @@ from csms.domain.model import Charger, LogEntry, Session
 from csms.domain.repositories import UnitOfWork
 from csms.domain.repositories_searches import MessageSearch
 from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
-from csms.ports import BrokerError, BrokerState, DatabaseUnavailable, Fenced
+from csms.ports import BrokerError, BrokerState, DatabaseUnavailable, Fenced, LastingConflict
 from csms.workers import ocpp, relay
 from csms.workers.ocpp import Batches, ShardWork
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
@@ -198,6 +198,20 @@ class ShardTests(TestCase):
         self.assertIsInstance(second[1], ArithmeticError)
         self.assertEqual(await self.logged(chargers), [1, 0, 1])
         self.assertEqual([len(worker.told) > 0 for worker in company.workers], [True, False, True])
+
+    async def test_a_lasting_conflict_concerns_its_own_shard_only(self) -> None:
+        company, chargers = await self.together()
+
+        def clash(message: ChargerMessage, uow: UnitOfWork, policy: Policy) -> Handled:
+            if message.device_id == chargers[1].device_id:
+                raise LastingConflict("there is one already")
+            return handle(message, uow, policy)
+
+        self.patch(ocpp, "handle", clash)
+        first, second, third = await company.commit(*([calls.status(one, "Available")] for one in chargers))
+        self.assertEqual((first, third), ((True, [ACK]), (True, [ACK])))
+        self.assertIsInstance(second[1], LastingConflict)
+        self.assertEqual(await self.logged(chargers), [1, 0, 1])
 
     async def test_a_shard_that_was_lost_writes_nothing_and_the_others_go_on(self) -> None:
         company, chargers = await self.together()

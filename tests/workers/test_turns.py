@@ -66,7 +66,7 @@ class TurnsTest(SynchronousTestCase):
 
     def test_without_company_each_has_a_turn_of_its_own(self) -> None:
         turns = self.made(at_once=2, most=0)
-        for name in "abc":
-            self.wait(turns, name)
+        for name, count in (("a", 1), ("b", 0), ("c", 0)):
+            self.wait(turns, name, count)
         self.clock.advance(0)
         self.assertEqual(self.begun, [["a"], ["b"]])
