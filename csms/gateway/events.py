@@ -1,4 +1,4 @@
-"""The notifications of the last while, in order, for browsers to follow and to resume from. Pure.
+"""The notifications of the last while, in order, for browsers to follow and to resume from.
 
 Every event has a position: 0, 1, 2 ... since the process started. A browser is a cursor into the ring, so that a
 slow one costs no memory, and one that comes back needs only the id of the last event that it saw. An event is read

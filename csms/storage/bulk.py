@@ -197,10 +197,13 @@ def _postgresql_update(table: Table, columns: Columns) -> str:
         f"{quote(name)} = CASE WHEN changed.mask & {bit} <> 0 THEN changed.{quote(name)} ELSE t.{quote(name)} END"
         for name, bit in columns
     )
+    # Held in the order of their ids, as by whoever else holds several, so that no two wait in a circle.
     return (
-        f"UPDATE {table.name} AS t SET {changes} FROM (SELECT (v->>0)::bigint AS mask, {values},"
-        f" (v->>{len(columns) + 1})::bigint AS id FROM jsonb_array_elements(%s::jsonb) AS v) AS changed"
-        " WHERE t.id = changed.id"
+        f"UPDATE {table.name} AS t SET {changes} FROM ("
+        f"WITH given AS (SELECT (v->>0)::bigint AS mask, {values}, (v->>{len(columns) + 1})::bigint AS id"
+        " FROM jsonb_array_elements(%s::jsonb) AS v),"
+        f" held AS (SELECT id FROM {table.name} WHERE id IN (SELECT id FROM given) ORDER BY id FOR NO KEY UPDATE)"
+        " SELECT given.* FROM given JOIN held USING (id)) AS changed WHERE t.id = changed.id"
     )
 
 

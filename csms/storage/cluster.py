@@ -59,8 +59,7 @@ class SqlShards:
     def fence(self, epochs: Mapping[int, int]) -> None:
         newest = {row[0]: row[1] for row in self._sql.rows(self._sql.made(_held_epochs), shards=list(epochs))}
         for shard, epoch in epochs.items():
-            if newest.get(shard, 0) != epoch:
-                known = newest.get(shard, 0)
+            if (known := newest.get(shard, 0)) != epoch:
                 raise Fenced(f"shard {shard} is in epoch {known}; this worker held it in epoch {epoch}")
 
 

@@ -81,7 +81,7 @@ class SqlSessions:
 
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
-        self._sessions = Tracked(sql, _session, self._index, shared=True)
+        self._sessions = Tracked(sql, _session, self._index)
         self._by_charger: defaultdict[int, list[Session]] = defaultdict(list)
         self._all_active: set[int] = set()
         self._asked_tokens: set[str] = set()

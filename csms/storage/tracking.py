@@ -74,14 +74,10 @@ class Shape(Generic[R]):
 class Tracked(Generic[R]):
     """The records of one table that a transaction knows: one object for each row, new ones included."""
 
-    def __init__(
-        self, sql: Sql, shape: Shape[R], on_attach: Callable[[R], None] = lambda _: None, *, shared: bool = False
-    ) -> None:
-        """``shared``: others hold rows of the table, too, in the order of their ids; so changes have to do the same."""
+    def __init__(self, sql: Sql, shape: Shape[R], on_attach: Callable[[R], None] = lambda _: None) -> None:
         self._sql = sql
         self._shape = shape
         self._on_attach = on_attach
-        self._shared = shared
         self._records: dict[int, R] = {}
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._new: list[int] = []
@@ -131,8 +127,6 @@ class Tracked(Generic[R]):
         if self._new:
             self._insert()
         columns, changes = self._changes()
-        if self._shared and len(changes) > 1:
-            self._sql.hold(self._shape.table, [change[-1] for change in changes])
         if changes:
             self._sql.update(self._shape.table, columns, changes)
 

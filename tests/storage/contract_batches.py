@@ -40,10 +40,7 @@ class BatchesContract(DatabaseCase):
         self.assertGreaterEqual(await self.write(handled, batch, epoch), size // 2)
         for table in TABLES:
             about = [one for one in statements if _table_of(one) == table]
-            most = 3 if table in READ_INSERTED_AND_UPDATED else 2
-            # Sessions are locked in order before they change, since rollups lock them, too.
-            most += table == "charging_sessions"
-            self.assertLessEqual(len(about), most, "\n".join(about))
+            self.assertLessEqual(len(about), 3 if table in READ_INSERTED_AND_UPDATED else 2, "\n".join(about))
         self.assertLessEqual(len(statements), 27)
 
     async def test_a_batch_that_comes_again_changes_nothing(self) -> None:

@@ -17,7 +17,7 @@ from csms.storage import engines, partitions
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.gateway.case import until
 from tests.servers import drop_database, postgresql_url
-from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, a_message, a_sample, an_entry, kept
+from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, a_message, a_sample, a_session, an_entry, kept
 
 
 def run(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -129,6 +129,39 @@ class LossTests(PostgresqlCase):
 
         await self.race(work, [("CP-1", "CP-2"), ("CP-2", "CP-1")])
         self.assertEqual([one.vendor for one in await self.look(lambda uow: uow.chargers.page())], ["xx", "xx"])
+
+    async def test_rows_are_changed_in_the_order_of_their_ids(self) -> None:
+        """So a batch, and a rollup that holds the same sessions in that order, never wait for each other."""
+        adding = (a_session(1, number) for number in (1, 2))
+        first, second = await self.write(lambda uow: [uow.sessions.add(one).id for one in adding])
+        other = await self.opened()
+        held, release = threading.Event(), threading.Event()
+        self.addCleanup(release.set)
+
+        def hold(uow: SqlUnitOfWork) -> None:
+            uow.analytics.registers([first])
+            held.set()
+            release.wait(30)
+
+        def change(uow: SqlUnitOfWork) -> None:
+            for session_id in (second, first):
+                session = uow.sessions.get(session_id)
+                assert session is not None
+                session.energy_wh = 7.0
+
+        holding = Deferred.fromCoroutine(self.write(hold))
+        await deferToThread(held.wait, 30)
+        changing = Deferred.fromCoroutine(other.transact(change, name="change"))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        await until(lambda: run(self.url, waiting))
+        try:
+            run(self.url, "SELECT id FROM charging_sessions WHERE id = %s FOR NO KEY UPDATE NOWAIT", second)
+        finally:
+            release.set()
+            await holding
+            await changing
+        energies = await self.look(lambda uow: [one.energy_wh for one in uow.sessions.fetch([first, second]).values()])
+        self.assertEqual(energies, [7.0, 7.0])
 
     async def test_values_that_no_column_takes_fail_alone_and_at_once(self) -> None:
         for vendor in ("nul \x00", "surrogate \ud800"):
