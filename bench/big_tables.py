@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import http.client
 import random
+import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -34,21 +36,21 @@ _RAW = (
     '"unit":"Wh"},{"value":"7360","context":"Sample.Periodic","measurand":"Power.Active.Import","unit":"W"}]}]}]'
 )
 # A row each for the numbers n of one step, spread over the time from first to last and over all chargers.
-_FILLS = (
-    """
+_FILLS = {
+    "charger_data": """
     INSERT INTO charger_data
         (charger_id, received_at, message_id, connection_id, unique_id, action, ocpp_version, gateway, raw, answer,
          error)
     SELECT charger_id, at, 'fill-' || n, 'fill', '', 'MeterValues', '1.6', 'gateway', '[2,' || n || %(raw)s, '{}', ''
     """,
-    """
+    "meter_values": """
     INSERT INTO meter_values
         (charger_id, sampled_at, series_key, session_id, evse_id, connector_id, received_at, measurand, phase, context,
          location, value, unit, raw_value)
     SELECT charger_id, at, n, 1000000000 + n / 60, 1, 1, at, 'Energy.Active.Import.Register', '', 'Sample.Periodic',
         'Outlet', n, 'Wh', n::text
     """,
-)
+}
 _NUMBERS = """
     FROM (SELECT n, ids[1 + n %% array_length(ids, 1)] AS charger_id,
               %(first)s + (%(last)s - %(first)s) * ((n - %(done)s)::float8 / %(count)s) AS at
@@ -115,20 +117,29 @@ def _fill(url: str, rows: int, seconds: float) -> int:
             while make_one(transaction, now - timedelta(days=30 * month)):
                 pass
     engine.dispose()
-    begin_of_month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = time.monotonic() + seconds
+    with ThreadPoolExecutor(len(_FILLS)) as pool:
+        filled = min(pool.map(lambda fill: _fill_one(url, *fill, rows=rows, end=end, now=now), _FILLS.items()))
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        done = 0
+        cursor.execute("ANALYZE charger_data, meter_values")
+    return filled
+
+
+def _fill_one(url: str, table_name: str, statement: str, *, rows: int, end: float, now: datetime) -> int:
+    """Put up to ``rows`` rows into one table, until ``end`` of the monotonic clock; how many."""
+    begin_of_month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    done = 0
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
         while done < rows and time.monotonic() < end:
             count = min(_STEP, rows - done)
             recent = done // _STEP % 2 == 0
             first, last = (begin_of_month, now) if recent else (begin_of_month - timedelta(days=330), begin_of_month)
             values = {"first": first, "last": last, "done": done, "count": count, "raw": _RAW}
-            for statement in _FILLS:
-                cursor.execute(statement + _NUMBERS, values)
+            cursor.execute(statement + _NUMBERS, values)
             done += count
-        cursor.execute("ANALYZE charger_data, meter_values")
+            print(f"{table_name}: {done / 1e6:.1f} of {rows / 1e6:.1f} million rows", file=sys.stderr)
     return done
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from enum import Enum
 
-import psycopg2
 from sqlalchemy import exc
 
 
@@ -47,7 +47,6 @@ _SQLITE_UNAVAILABLE = (
     "SQLITE_CANTOPEN",
     "SQLITE_NOTADB",
 )
-_NO_ANSWER = (psycopg2.OperationalError, psycopg2.InterfaceError)
 _SQLITE_SCHEMA = ("no such table", "no such column")
 
 
@@ -59,7 +58,7 @@ def trouble_of(error: BaseException) -> Trouble:
         return Trouble.UNAVAILABLE
     if isinstance(error, exc.DBAPIError):
         return _of_driver(error.orig, invalidated=error.connection_invalidated)
-    if isinstance(error, psycopg2.Error | sqlite3.Error):
+    if isinstance(error, sqlite3.Error | _psycopg2("Error")):
         return _of_driver(error, invalidated=False)
     return Trouble.FAULT
 
@@ -74,10 +73,20 @@ def _of_driver(error: BaseException | None, *, invalidated: bool) -> Trouble:
         return Trouble.LOST
     if code.startswith(_UNAVAILABLE):
         return Trouble.UNAVAILABLE
-    if not code and (isinstance(error, _NO_ANSWER) or type(error) is psycopg2.DatabaseError):
+    no_answer = isinstance(error, _psycopg2("OperationalError") | _psycopg2("InterfaceError"))
+    if not code and (no_answer or type(error) is _psycopg2("DatabaseError")):
         # No answer from a server at all: a connection that died, or could not be made.
         return Trouble.LOST
     return Trouble.FAULT
+
+
+def _psycopg2(name: str) -> type[BaseException]:
+    """A class of the driver, which is loaded only where there is a PostgreSQL; nothing is of it elsewhere."""
+    return getattr(sys.modules.get("psycopg2"), name, _Never)
+
+
+class _Never(Exception):  # noqa: N818 - it is never raised
+    """In the place of a class that is not there."""
 
 
 def _of_sqlite(error: sqlite3.Error) -> Trouble:

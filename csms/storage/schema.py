@@ -1,21 +1,18 @@
 """Bringing the schema up to date: one process does, the others wait.
 
 PostgreSQL: under an advisory lock, in one transaction. SQLite: in one transaction, which has the whole file for itself.
+
+Alembic takes ten megabytes and a good part of a start, so it is loaded only where there is something to change
+or to tell of (:mod:`csms.storage.migrating`).
 """
 
 from __future__ import annotations
 
-import itertools
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from twisted.logger import Logger
 
 from csms.ports import DatabaseError
@@ -25,9 +22,8 @@ _log = Logger(namespace="csms.storage")
 # "csms" in ASCII. Held while the schema or the partitions change.
 SCHEMA_LOCK = 0x63736D73
 TABLE_PATIENCE = "SET LOCAL lock_timeout = '2s'"
-_MIGRATIONS = Path(__file__).with_name("migrations")
-# Alembic keeps what it is doing in module globals.
-_one_at_a_time = threading.Lock()
+MIGRATIONS = Path(__file__).with_name("migrations")
+_VERSION_TABLE = "alembic_version"
 
 
 class SchemaTooNew(DatabaseError):  # noqa: N818 - it names the state
@@ -48,8 +44,9 @@ class SchemaState:
 
 def state(connection: Connection | None) -> SchemaState:
     """Look, and change nothing; None: there is no database yet. Raises :class:`SchemaTooNew`."""
-    current = MigrationContext.configure(connection).get_current_revision() if connection is not None else None
-    return _state(current or "", ScriptDirectory.from_config(_config()))
+    from csms.storage import migrating
+
+    return migrating.state(_revision(connection) if connection is not None else "")
 
 
 def upgrade(
@@ -60,9 +57,10 @@ def upgrade(
     ``tell`` is told of each when it is done; nothing of it counts before the commit. Raises :class:`SchemaTooNew`.
     """
     _take_lock(connection)
-    if not state(connection).missing:
+    if _revision(connection) == newest() or not state(connection).missing:
         return []
-    config = _config()
+    from csms.storage import migrating
+
     done: list[str] = []
 
     def applied(step: str) -> None:
@@ -70,32 +68,20 @@ def upgrade(
         _log.info("database schema: {step}", step=step)
         tell(step)
 
-    config.attributes["connection"] = connection
-    config.attributes["applied"] = applied
-    with _one_at_a_time:
-        command.upgrade(config, to)
+    migrating.run(connection, to, applied)
     return done
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    # A path may hold blanks, colons and semicolons.
-    config.set_main_option("path_separator", "newline")
-    return config
+def newest() -> str:
+    """The revision that this version of csms needs: files of migrations are named in their order."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def _state(current: str, script: ScriptDirectory) -> SchemaState:
-    newest = script.get_current_head() or ""
-    steps = {step.revision: f"{step.revision} ({step.doc})" for step in script.walk_revisions()}
-    if current and current not in steps:
-        raise SchemaTooNew(
-            f"the database's schema is at revision {current}, and this version of csms knows it only up to {newest}: "
-            "a newer version has changed it. Run that version, or restore a backup of before into another database"
-        )
-    # From the newest to the oldest, so that what is missing comes first.
-    behind = list(itertools.takewhile(lambda revision: revision != current, steps))
-    return SchemaState(current, newest, tuple(steps[revision] for revision in reversed(behind)))
+def _revision(connection: Connection) -> str:
+    """The one that the database is at; empty: there is no schema yet."""
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return ""
+    return str(connection.exec_driver_sql(f"SELECT version_num FROM {_VERSION_TABLE}").scalar() or "")
 
 
 def _take_lock(connection: Connection) -> None:

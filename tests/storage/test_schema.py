@@ -6,6 +6,8 @@ import itertools
 import multiprocessing
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -172,6 +174,20 @@ class SchemaContract(unittest.TestCase):
             upgrade(connection, tell=told.append)
             self.assertEqual(schema.state(connection).missing, ())
         self.assertEqual(told, list(steps))
+
+    def test_the_newest_revision_is_that_of_the_last_file(self) -> None:
+        self.assertEqual(schema.newest(), schema.state(None).newest)
+
+    def test_a_schema_that_is_current_is_found_so_without_alembic(self) -> None:
+        with self.migrated():
+            pass
+        look = (
+            "import sys; from csms.storage.engines import *; from csms.storage.schema import upgrade\n"
+            "engines = open_engines(database_url(sys.argv[1]), pool_size=2, statement_timeout_s=30.0)\n"
+            "with engines.write.begin() as connection: print(upgrade(connection), 'alembic' in sys.modules)"
+        )
+        found = subprocess.run([sys.executable, "-c", look, self.url], capture_output=True, text=True, check=False)
+        self.assertEqual((found.stdout, found.stderr), ("[] False\n", ""))
 
     def test_a_step_takes_away_nothing_that_the_version_before_it_uses(self) -> None:
         revisions = [step.split()[0] for step in schema.state(None).missing]
