@@ -65,7 +65,10 @@ class Depths:
     """How many messages wait in queues, as the broker counts them now."""
 
     def __init__(self, url: str) -> None:
-        self._connection = pika.BlockingConnection(pika.URLParameters(url))
+        parameters = pika.URLParameters(url)
+        # Nobody reads it between two questions, and that may be long.
+        parameters.heartbeat = 0
+        self._connection = pika.BlockingConnection(parameters)
         self._channel = self._connection.channel()
 
     def of(self, *queues: str) -> int:

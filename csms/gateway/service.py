@@ -46,7 +46,6 @@ from csms.gateway.relay import Relay
 from csms.gateway.socket import GOING_AWAY, TRY_AGAIN_LATER
 from csms.gateway.tls import tls_event
 from csms.gateway.upstream import Upstream
-from csms.ocpp import schemas
 from csms.ocpp.versions import Version
 from csms.ports import Broker, BrokerError, BrokerState, Consumer, Database, Delivery
 
@@ -149,8 +148,6 @@ class ChargerGateway:
 
         Raises what :meth:`Listening.start` raises.
         """
-        for version in Version:
-            schemas.warm(version)
         await self.listening.start()
         self._broker.on_state(self._broker_changed)
         self._broker_changed(self._broker.state)

@@ -1,7 +1,7 @@
 """Payloads against the OCPP JSON schemas of their version.
 
-The schema files come with the PyPI package ``ocpp``; each is compiled on its first use, or ahead by
-:func:`warm`.
+The schema files come with the PyPI package ``ocpp``; each is compiled on its first use, well below a
+millisecond for most. All of them together would take 10 MB.
 
 Two things are decided here and not by the files. ``date-time`` is read as :mod:`csms.ocpp.timestamps` reads
 it, because real chargers leave out the zone. And a payload that breaks its schema is a :class:`Fault`, a
@@ -89,14 +89,6 @@ def violations(version: Version, action: str, payload: object, limit: int) -> li
 def check_response(version: Version, action: str, payload: object) -> Fault | None:
     """What is wrong with the payload of a CALLRESULT to ``action``; None: nothing. KeyError for an unknown action."""
     return _check(_validator(version, action, True), version, payload)
-
-
-def warm(version: Version) -> None:
-    """Compile all schemas of ``version`` now (some 20 to 150 ms) instead of at first use (well below 1 ms each)."""
-    for action in actions(version):
-        _validator(version, action, False)
-        if _schema_file(version, action, True).is_file():
-            _validator(version, action, True)
 
 
 def _folder(version: Version) -> Traversable:
