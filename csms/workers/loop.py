@@ -75,7 +75,7 @@ class LoopSettings:
     attempts: int = 3
     retry_max_s: float = 5.0
     linger_s: float = 0.0
-    """How long a batch that is not full waits for more, when nothing in it is urgent."""
+    """How long behind the one before a batch that is not full waits for more, when nothing in it is urgent."""
 
 
 class _Failed(Exception):  # noqa: N818 - it names what happened
@@ -180,9 +180,12 @@ class Loop(Generic[T]):
         return not self._hurry and len(self._waiting) < most
 
     async def _linger(self) -> None:
-        """Wait for more, until something urgent comes or the batch is full."""
+        """Wait for more, until something urgent comes or the batch is full; not at all when the last was long ago."""
+        pause_s = self._turns.admitted_at_s + self._settings.linger_s - self._clock.seconds()
+        if pause_s <= 0:
+            return
         self._lingering = Deferred()
-        timer = self._clock.callLater(self._settings.linger_s, self._wake)
+        timer = self._clock.callLater(pause_s, self._wake)
         await self._lingering
         if timer.active():
             timer.cancel()

@@ -43,7 +43,7 @@ LINGER_S = 0.2
 """Of summaries and rollups, for which nobody waits: one transaction for many notifications costs little more than one
 for each."""
 SHARD_LINGER_S = 0.05
-"""Of messages that were answered already, while no charger waits for a decision."""
+"""Of messages that were answered already, while no charger waits for a decision; none for one that comes alone."""
 BATCHES_AT_ONCE = 2
 """While one is in the database, another is in Python, which does one thing at a time."""
 

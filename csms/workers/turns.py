@@ -8,6 +8,7 @@ do then can be one transaction (:class:`csms.workers.ocpp.Batches`).
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -29,6 +30,8 @@ class Turns:
         self._on_admitted: list[Callable[[], None]] = []
         self.admitting = False
         """Loops are getting their turn right now, one after the other."""
+        self.admitted_at_s = -math.inf
+        """When a turn was given last, by the clock."""
 
     def on_admitted(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever all that share a turn have got it."""
@@ -56,6 +59,7 @@ class Turns:
         self._planned = False
         while self.free and self._waiting:
             self.free -= 1
+            self.admitted_at_s = self._clock.seconds()
             company = self._company()
             turn = Turn(self, len(company))
             self.admitting = True
