@@ -26,6 +26,7 @@ from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
 from csms.gateway.events import EventRing
 from csms.gateway.frames import text_frame
 from csms.gateway.one_buffer import OneBufferProtocol
+from csms.gateway.rounds import Rounds
 from csms.gateway.socket import GOING_AWAY, POLICY_VIOLATION
 
 HOLD_S = 1.0
@@ -66,7 +67,9 @@ class Browsers:
         self.lag_bytes = settings.browser_buffer_bytes
         self._max_browsers = settings.max_browsers
         self._ready = ready
-        self._open: set[BrowserProtocol] = set()
+        self._open: dict[BrowserProtocol, None] = {}
+        self._rounds = Rounds(clock, self._open, BrowserProtocol.ring_changed)
+        ring.listen(self._rounds.ask)
         self._closed = False
         self._factory = WebSocketServerFactory(server="csms")
         self._factory.setProtocolOptions(
@@ -119,16 +122,16 @@ class Browsers:
 
     def opened(self, browser: BrowserProtocol) -> None:
         """For the protocol only."""
-        self._open.add(browser)
-        self.ring.listen(browser.ring_changed)
+        self._open[browser] = None
         metrics.BROWSERS.inc()
 
     def closed(self, browser: BrowserProtocol) -> None:
         """For the protocol only."""
         if browser in self._open:
-            self._open.remove(browser)
-            self.ring.unlisten(browser.ring_changed)
+            del self._open[browser]
             metrics.BROWSERS.dec()
+        if not self._open:
+            self._rounds.stop()
 
 
 class _OneBrowser:

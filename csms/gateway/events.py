@@ -120,7 +120,7 @@ class EventRing:
         self._positions: dict[str, int] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._bytes = 0
-        self._listeners: set[Callable[[], None]] = set()
+        self._listeners: list[Callable[[], None]] = []
         self._watchers: list[tuple[str, Callable[[Notification | None], None]]] = []
         self.begin = 0
         """Position of the oldest event."""
@@ -175,11 +175,7 @@ class EventRing:
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every change."""
-        self._listeners.add(listener)
-
-    def unlisten(self, listener: Callable[[], None]) -> None:
-        """Do not call it any more."""
-        self._listeners.discard(listener)
+        self._listeners.append(listener)
 
     def watch(self, kind: str, watcher: Callable[[Notification | None], None]) -> None:
         """Call ``watcher`` with every new notification of ``kind``, and with None when some may have been missed."""
@@ -198,5 +194,5 @@ class EventRing:
         self.begin += 1
 
     def _tell(self) -> None:
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             listener()

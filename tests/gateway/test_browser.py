@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock, LoopingCall, deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -44,6 +44,10 @@ class BrowserTestCase(TestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
+        # Only time stands still: what is to be done in the next turn of the reactor is.
+        turns = LoopingCall(self.clock.advance, 0)
+        turns.start(0)
+        self.addCleanup(turns.stop)
         self.ring = EventRing(self.kept, to_wire)
         self.browsers = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON)
         self.listening = reactor.listenTCP(0, Site(Door(self.browsers)), interface="127.0.0.1")
@@ -161,6 +165,8 @@ class SlowBrowserTestCase(BrowserTestCase):
     settings = HttpSettings(browser_buffer_bytes=100_000)
     kept = 20_000
     count = 4000
+    at_once = 500
+    """Events in one turn of the reactor."""
 
     async def slow_browser(self) -> BrowserClient:
         client = await self.browser()
@@ -185,7 +191,7 @@ class SlowBrowserTestCase(BrowserTestCase):
         for number in range(self.count):
             self.happen(number, text="x" * 900)
             most = max(most, self.buffered())
-            if number % 500 == 0:
+            if number % self.at_once == 0:
                 await deferLater(reactor, 0)
         return most
 
@@ -234,6 +240,7 @@ class SlowBrowserTest(SlowBrowserTestCase):
 
 class LeftBehindTest(SlowBrowserTestCase):
     kept = 50
+    at_once = 25
 
     async def test_a_browser_that_missed_more_than_the_ring_keeps_is_told_to_start_anew(self) -> None:
         client = await self.slow_browser()
@@ -292,6 +299,5 @@ class EndTest(BrowserTestCase):
         client.transport.abortConnection()
         await gone
         self.assertEqual(len(self.browsers), 0)
-        self.assertEqual(self.ring._listeners, set())
-        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.happen(1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

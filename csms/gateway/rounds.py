@@ -1,0 +1,54 @@
+"""Rounds through many, a part of them in each turn of the reactor, so that everybody else gets his turn in between."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Generic, TypeVar
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+PART = 100
+"""Members that are visited in one turn: it takes two or three milliseconds to write to as many browsers."""
+
+T = TypeVar("T")
+
+
+class Rounds(Generic[T]):
+    """Visits all ``members`` after it was asked to; once, however often it was asked in one turn of the reactor."""
+
+    def __init__(self, clock: IReactorTime, members: Collection[T], visit: Callable[[T], None]) -> None:
+        self._clock = clock
+        self._members = members
+        self._visit = visit
+        self._asked = False
+        self._left: deque[T] = deque()
+        """Of the round that is under way."""
+        self._next_part: IDelayedCall | None = None
+
+    def ask(self) -> None:
+        """Begin a round soon: behind the one that is under way, since some have had their visit in that."""
+        self._asked = True
+        self._plan()
+
+    def stop(self) -> None:
+        """Visit nobody until it is asked for again."""
+        self._asked = False
+        self._left.clear()
+        if self._next_part is not None:
+            self._next_part.cancel()
+            self._next_part = None
+
+    def _plan(self) -> None:
+        if self._next_part is None and self._members:
+            self._next_part = self._clock.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        self._next_part = None
+        if not self._left:
+            self._asked = False
+            self._left.extend(self._members)
+        for _ in range(min(PART, len(self._left))):
+            self._visit(self._left.popleft())
+        if self._left or self._asked:
+            self._plan()
