@@ -14,6 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 OCPP_EXCHANGE = "ocpp_exchange"
 SHARDS_EXCHANGE = "ocpp_shards"
@@ -64,11 +65,13 @@ def result_key(action: str) -> str:
     return f"ocpp.result.{action}"
 
 
+@lru_cache(maxsize=256)
 def notification_key(type_: str) -> str:
     """Routing key of a notification of ``type_``, e.g. ``charging.started``."""
     return f"notification.{type_}"
 
 
+@lru_cache(maxsize=256)
 def notification_type(routing_key: str) -> str:
     """The type that :func:`notification_key` made this routing key of."""
     return routing_key.removeprefix("notification.")

@@ -44,8 +44,8 @@ LINGER_S = 0.2
 for each."""
 SHARD_LINGER_S = 0.05
 """Of messages that were answered already, while no charger waits for a decision; none for one that comes alone."""
-BATCHES_AT_ONCE = 2
-"""While one is in the database, another is in Python, which does one thing at a time."""
+BATCHES_AT_ONCE = 3
+"""While some are in the database, one is in Python, which does one thing at a time."""
 
 
 class Worker(Protocol):
