@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import replace
 
+from bench.load.scripts import MIXED
 from bench.stand.csms import Csms
 from bench.stand.measuring import Load, drain, measure
 from bench.stand.report import Bench, Rows, load_table, main, new_parser
@@ -20,6 +22,8 @@ def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
     times = {"warm_up_s": arguments.warm_up, "seconds": arguments.seconds}
     for chargers in arguments.chargers:
         load = Load(chargers, rate=arguments.rate, more=("--connecting", "50"), **times)
+        # At a fixed rate all are in the same step: only a whole round of steps has each as often as the next.
+        load = replace(load, seconds=max(arguments.seconds, chargers * len(MIXED) / arguments.rate))
         with closing(Csms(servers, chargers=chargers)) as csms:
             rows.append(measure(csms, load))
             drain(csms, rows[-1])
