@@ -40,7 +40,12 @@ class Embedded:
 
     def _start(self) -> float:
         began = time.monotonic()
-        self.service.start()
+        try:
+            self.service.start()
+        except BaseException:
+            # Whoever made this has nothing to close.
+            self.close()
+            raise
         return round(time.monotonic() - began, 2)
 
     @property
