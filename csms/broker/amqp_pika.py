@@ -217,6 +217,7 @@ class PikaChannel(Taker):
         self._getting = Deferred()
         if self._channel.is_open:
             self._channel.basic_get(queue, self._got)
+            self._channel.connection._transport.flush()
         return self._getting
 
     def publish(self, exchange: str, routing_key: str, message: Message, *, mandatory: bool) -> None:

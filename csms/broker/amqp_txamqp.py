@@ -169,6 +169,7 @@ class TxamqpChannelOf:
         if not self._is_open:
             return Deferred()
         answer: Deferred[Arrived] = self._raw.basic_get(queue=queue)
+        self._protocol.transport.flush()
         return answer.addCallback(lambda arrived: _received(arrived) if arrived.name == "basic.get ok" else None)
 
     def publish(self, exchange: str, routing_key: str, message: Message, *, mandatory: bool) -> None:

@@ -1,7 +1,8 @@
 """What goes to the broker goes in few pieces: what comes right behind a piece waits a few milliseconds for more.
 
 Each piece wakes the broker and is read and parsed for itself, and so are the answers to it. A few milliseconds are
-nothing to a charger, and make one piece of many when there is much to do. When there is little, nothing waits.
+nothing to a charger, and make one piece of many when there is much to do. When there is little, nothing waits, nor does
+who asks one question after the other (:meth:`PacedConnection.flush`).
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ class PacedConnection(ProtocolWrapper):
         self._pending: list[bytes] = []
         self._written_at = 0.0
         self._writing: IDelayedCall | None = None
+        self._lost = False
 
     def write(self, data: bytes) -> None:
         """Write, soon."""
+        if self._lost:
+            return
         self._pending.append(data)
         if self._writing is None:
             pause_s = self._written_at + PACE_S - self._clock.seconds()
@@ -40,16 +44,18 @@ class PacedConnection(ProtocolWrapper):
 
     def loseConnection(self) -> None:
         """Close, behind what is to be written."""
-        self._flush_now()
+        self.flush()
         super().loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """There is nobody to write to."""
+        self._lost = True
         self._pending.clear()
-        self._flush_now()
+        self.flush()
         super().connectionLost(reason)
 
-    def _flush_now(self) -> None:
+    def flush(self) -> None:
+        """Write what waits, for somebody who can do nothing before it is answered."""
         if self._writing is not None:
             self._writing.cancel()
             self._flush()

@@ -203,7 +203,7 @@ class HttpSettings:
     browser_buffer_bytes: int = setting(
         262144, "what may wait for a slow browser before it is resumed later", minimum=1024
     )
-    events_kept: int = setting(10000, "notifications kept in memory for browsers that reconnect", minimum=1)
+    events_kept: int = setting(10000, "notifications kept in memory for browsers that reconnect", minimum=1000)
 
 
 WORKERS = ("ocpp", "charging_events", "notifications", "analytics")

@@ -117,6 +117,7 @@ class Browsers:
         self._closed = True
         gone = [browser.gone for browser in self._open]
         for browser in tuple(self._open):
+            browser.ring_changed()
             browser.end(GOING_AWAY, "going away")
         await gatherResults(gone)
 

@@ -48,7 +48,10 @@ class Rounds(Generic[T]):
         if not self._left:
             self._asked = False
             self._left.extend(self._members)
-        for _ in range(min(PART, len(self._left))):
-            self._visit(self._left.popleft())
-        if self._left or self._asked:
-            self._plan()
+        try:
+            for _ in range(PART):
+                if self._left and (member := self._left.popleft()) in self._members:
+                    self._visit(member)
+        finally:
+            if self._left or self._asked:
+                self._plan()

@@ -74,7 +74,7 @@ def upgrade(
 
 def newest() -> str:
     """The revision that this version of csms needs: files of migrations are named in their order."""
-    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return max((path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")), default="")
 
 
 def _revision(connection: Connection) -> str:

@@ -74,3 +74,12 @@ class PacedConnectionTests(TestCase):
             self.clock.advance(0)
         self.connection.connectionLost(Failure(ConnectionDone()))
         self.assertEqual((self.written(), self.clock.getDelayedCalls()), (b"a", []))
+        self.write(b"c")
+        self.assertEqual((self.written(), self.clock.getDelayedCalls()), (b"", []))
+
+    def test_who_asks_one_question_after_the_other_waits_for_no_more(self) -> None:
+        for data in (b"a", b"b", b"c"):
+            self.write(data)
+            self.transport.flush()
+            self.assertEqual(self.written(), data)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -69,3 +69,30 @@ class RoundsTests(unittest.TestCase):
         self.members.update(members)
         self.rounds.ask()
         self.assertEqual(len(self.turn()), PART)
+
+    def test_who_goes_during_a_round_is_not_visited_any_more(self) -> None:
+        self.rounds.ask()
+        self.turn()
+        del self.members[PART]
+        self.turn()
+        self.assertNotIn(PART, self.visited)
+
+    def test_a_visit_may_stop_the_rounds(self) -> None:
+        rounds = Rounds(self.clock, self.members, lambda _: rounds.stop())
+        rounds.ask()
+        self.turn()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_visit_that_fails_costs_nobody_else_his_own(self) -> None:
+        def visit(number: int) -> None:
+            self.visited.append(number)
+            if number == 3:
+                raise ZeroDivisionError
+
+        rounds = Rounds(self.clock, self.members, visit)
+        rounds.ask()
+        with self.assertRaises(ZeroDivisionError):
+            self.turn()
+        while self.turn():
+            pass
+        self.assertEqual(self.visited, list(self.members))
