@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
-from dataclasses import replace
 
 from bench.load.scripts import MIXED
 from bench.stand.csms import Csms
@@ -19,16 +18,17 @@ from bench.stand.servers import Servers
 def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
     """First more chargers, open loop; then more gateways and workers, closed loop."""
     rows = []
-    times = {"warm_up_s": arguments.warm_up, "seconds": arguments.seconds}
     for chargers in arguments.chargers:
-        load = Load(chargers, rate=arguments.rate, more=("--connecting", "50"), **times)
         # At a fixed rate all are in the same step: only a whole round of steps has each as often as the next.
-        load = replace(load, seconds=max(arguments.seconds, chargers * len(MIXED) / arguments.rate))
+        seconds = max(arguments.seconds, chargers * len(MIXED) / arguments.rate)
+        more = ("--connecting", "50")
+        load = Load(chargers, rate=arguments.rate, warm_up_s=arguments.warm_up, seconds=seconds, more=more)
         with closing(Csms(servers, chargers=chargers)) as csms:
             rows.append(measure(csms, load))
             drain(csms, rows[-1])
     for count in arguments.processes:
-        load = Load(arguments.closed, note=f"{count} + {count} processes", **times)
+        note = f"{count} + {count} processes"
+        load = Load(arguments.closed, warm_up_s=arguments.warm_up, seconds=arguments.seconds, note=note)
         with closing(Csms(servers, chargers=arguments.closed, gateways=count, workers=count)) as csms:
             rows.append(measure(csms, load))
             drain(csms, rows[-1])

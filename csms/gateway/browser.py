@@ -67,7 +67,7 @@ class Browsers:
         self.lag_bytes = settings.browser_buffer_bytes
         self._max_browsers = settings.max_browsers
         self._ready = ready
-        self._open: dict[BrowserProtocol, None] = {}
+        self._open: set[BrowserProtocol] = set()
         self._rounds = Rounds(clock, self._open, BrowserProtocol.ring_changed)
         ring.listen(self._rounds.ask)
         self._closed = False
@@ -123,13 +123,13 @@ class Browsers:
 
     def opened(self, browser: BrowserProtocol) -> None:
         """For the protocol only."""
-        self._open[browser] = None
+        self._open.add(browser)
         metrics.BROWSERS.inc()
 
     def closed(self, browser: BrowserProtocol) -> None:
         """For the protocol only."""
         if browser in self._open:
-            del self._open[browser]
+            self._open.remove(browser)
             metrics.BROWSERS.dec()
         if not self._open:
             self._rounds.stop()

@@ -57,10 +57,13 @@ def upgrade(
     ``tell`` is told of each when it is done; nothing of it counts before the commit. Raises :class:`SchemaTooNew`.
     """
     _take_lock(connection)
-    if _revision(connection) == newest() or not state(connection).missing:
+    current = _revision(connection)
+    if current == newest():
         return []
     from csms.storage import migrating
 
+    if not migrating.state(current).missing:
+        return []
     done: list[str] = []
 
     def applied(step: str) -> None:

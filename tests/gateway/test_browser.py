@@ -283,6 +283,12 @@ class EndTest(BrowserTestCase):
         self.assertEqual(len(self.browsers), 0)
         self.assertIn("stopping", self.browsers.unavailable())
 
+    async def test_a_stop_tells_first_what_has_just_happened(self) -> None:
+        client = await self.browser()
+        self.happen(1)
+        await self.browsers.close()
+        self.assertEqual((await client.frame())["id"], "event-1")
+
     async def test_a_full_house_says_so(self) -> None:
         await self.browser()
         self.assertEqual(self.browsers.unavailable(), "")
