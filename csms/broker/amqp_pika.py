@@ -24,6 +24,7 @@ from csms.broker.address import Address, endpoint
 from csms.broker.amqp_arrivals import Arrivals, Taker
 from csms.broker.amqp_frames import publish_frames
 from csms.broker.amqp_pika_properties import install as install_properties
+from csms.broker.pacing import paced
 from csms.broker.wire import (
     Argument,
     Channel,
@@ -70,7 +71,7 @@ async def _connect(address: Address, listener: ConnectionListener, reactor: Any)
     factory = Factory.forProtocol(lambda: protocol)
     factory.noisy = False
     try:
-        await endpoint(address, reactor, timeout_s=CONNECT_TIMEOUT_S).connect(factory)
+        await endpoint(address, reactor, timeout_s=CONNECT_TIMEOUT_S).connect(paced(factory, reactor))
         await opened
     except Exception as error:
         if protocol.transport is not None:
@@ -216,6 +217,7 @@ class PikaChannel(Taker):
         self._getting = Deferred()
         if self._channel.is_open:
             self._channel.basic_get(queue, self._got)
+            self._channel.connection._transport.flush()
         return self._getting
 
     def publish(self, exchange: str, routing_key: str, message: Message, *, mandatory: bool) -> None:

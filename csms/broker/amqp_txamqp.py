@@ -12,6 +12,7 @@ from csms.broker.address import Address, endpoint
 from csms.broker.amqp_frames import publish_frames
 from csms.broker.amqp_tables import decode_table, encode_table
 from csms.broker.amqp_txamqp_protocol import Arrived, TxamqpProtocol
+from csms.broker.pacing import paced
 from csms.broker.wire import (
     Argument,
     Channel,
@@ -37,7 +38,7 @@ async def _connect(address: Address, listener: ConnectionListener, reactor: Any)
     factory = Factory.forProtocol(lambda: protocol)
     factory.noisy = False
     try:
-        await endpoint(address, reactor, timeout_s=CONNECT_TIMEOUT_S).connect(factory)
+        await endpoint(address, reactor, timeout_s=CONNECT_TIMEOUT_S).connect(paced(factory, reactor))
         await protocol.ready
     except Exception as error:
         if protocol.transport is not None:
@@ -168,6 +169,7 @@ class TxamqpChannelOf:
         if not self._is_open:
             return Deferred()
         answer: Deferred[Arrived] = self._raw.basic_get(queue=queue)
+        self._protocol.transport.flush()
         return answer.addCallback(lambda arrived: _received(arrived) if arrived.name == "basic.get ok" else None)
 
     def publish(self, exchange: str, routing_key: str, message: Message, *, mandatory: bool) -> None:

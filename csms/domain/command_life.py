@@ -24,6 +24,8 @@ from csms.ocpp.json import encode
 
 QUEUED_LOOK = timedelta(seconds=60)
 """How often it is looked whether a queued command's charger is there after all."""
+FIRST_LOOK = timedelta(seconds=2)
+"""When it is looked first: workers may hear of a new connection a moment before its gateway can be sent commands."""
 OUTCOMES = (
     CommandState.ANSWERED,
     CommandState.REFUSED,
@@ -96,7 +98,7 @@ def not_routed(uow: UnitOfWork, command_ids: Iterable[str], now: datetime, notes
             _end(uow, command, CommandState.EXPIRED, now, notes)
         elif command.kept:
             command.state = CommandState.QUEUED
-            command.look_at = min(command.expires_at, now + QUEUED_LOOK)
+            command.look_at = min(command.expires_at, now + FIRST_LOOK)
             notes.command_changed(command)
         else:
             _end(uow, command, CommandState.NOT_CONNECTED, now, notes)

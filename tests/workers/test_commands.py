@@ -175,10 +175,12 @@ class CommandTests(TestCase):
             found.charger_id, charger.connected = away_charger.id, True
 
         await self.transact(queue)
-        later = self.now + life.QUEUED_LOOK
-        looked_at, rows = await self.transact(lambda uow: sweep_commands(uow, later, 100))
+        soon = self.now + life.FIRST_LOOK
+        looked_at, rows = await self.transact(lambda uow: sweep_commands(uow, soon, 100))
         self.assertEqual((looked_at, rows[0].event_id), (2, here.command_id))
         self.assertEqual([await self.state(here), await self.state(away)], [State.WAITING, State.QUEUED])
+        looked_at, _ = await self.transact(lambda uow: sweep_commands(uow, soon + life.FIRST_LOOK, 100))
+        self.assertEqual(looked_at, 0)
 
     async def test_listings_filter_and_continue(self) -> None:
         commands, _ = await self.store(5, batch_id="b1")
