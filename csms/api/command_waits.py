@@ -1,4 +1,4 @@
-"""Waiting for commands to come to their end: by the events that browsers get, never by asking again and again."""
+"""Waiting for commands to end, or to be queued: by the events that browsers get, never by asking again and again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
-from csms.domain.command_model import OPEN_STATES
+from csms.domain.command_model import CommandState
 from csms.domain.messages import Notification, NotificationType
 
 Watcher = Callable[[Notification | None], None]
 """Called with every notification of the kind that it watches for, and with None when some were missed."""
+_ON_THE_WAY = (CommandState.WAITING, CommandState.SENT)
+"""Nobody waits for these. A command that is queued may wait for hours."""
 
 
 class Happenings(Protocol):
@@ -33,7 +35,7 @@ class CommandWaits:
         happenings.watch(NotificationType.COMMAND_CHANGED, self._told)
 
     def expect(self, command_id: str) -> Wait:
-        """From now on no end of this command is missed."""
+        """From now on it is not missed that this command ends or is queued."""
         wait = self._waits[command_id] = Wait(self._clock)
         return wait
 
@@ -47,7 +49,7 @@ class CommandWaits:
                 wait.look()
         else:
             wait_for_it = self._waits.get(str(notification.data.get("commandId")))
-            if wait_for_it is not None and notification.data.get("state") not in OPEN_STATES:
+            if wait_for_it is not None and notification.data.get("state") not in _ON_THE_WAY:
                 wait_for_it.look()
 
 
@@ -60,14 +62,14 @@ class Wait:
         self._waiting: Deferred[None] | None = None
 
     def look(self) -> None:
-        """It may have come to its end."""
+        """It may have come to its end, or be queued."""
         self._look = True
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.callback(None)
 
     async def worth_a_look(self, seconds: float) -> bool:
-        """Wait until the command may have come to its end; False when it has not within ``seconds``."""
+        """Wait until the command may have come to its end or be queued; False when it has not within ``seconds``."""
         if not self._look and seconds > 0:
             waiting = self._waiting = Deferred()
             try:

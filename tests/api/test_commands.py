@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 import treq
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 from twisted.web.client import FileBodyProducer, ResponseNeverReceived
@@ -160,10 +161,10 @@ class CommandTests(SiteTestCase):
         assert answer is not None
         self.assertEqual((answer.status, "not connected" in answer.json()["detail"]), (409, True))
         self.published.clear()
-        sending = self.sending("/api/v1/chargers/CP-1/commands/Reset?queue=3600&timeout=1", RESET)
+        sending = self.sending("/api/v1/chargers/CP-1/commands/Reset?queue=3600&timeout=300", RESET)
         kept = (await self.newest()).command_id
         await self.change(lambda uow, notes: life.not_routed(uow, [kept], self.time, notes))
-        answer = await sending
+        answer = await sending.addTimeout(20.0, reactor)
         assert answer is not None
         self.assertEqual((answer.status, answer.json()["state"]), (202, "queued"))
 
