@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 
 _RANDOM_BITS = 48
 _RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 _GAP_BYTES = 4
+_OURS = re.compile("([0-9a-f]{12})-[0-9a-f]{12}")
 
 
 class _Sequence:
@@ -33,3 +35,9 @@ def new_id(now_ms: int) -> str:
     """
     number = _sequence.after(now_ms)
     return f"{number >> _RANDOM_BITS:012x}-{number & _RANDOM_MASK:012x}"
+
+
+def made_at_ms(text: str) -> int | None:
+    """Unix milliseconds of when an id, or the one that it begins with, was made; None when it is not one of ours."""
+    ours = _OURS.match(text)
+    return int(ours[1], 16) if ours is not None else None

@@ -33,6 +33,7 @@ from twisted.python.failure import Failure
 
 from csms import metrics
 from csms.coroutines import spawn
+from csms.domain.identifiers import made_at_ms
 from csms.ports import Broker, Delivery, Fenced, LastingConflict, Message
 from csms.walltime import wall_s
 from csms.workers.contact import Contact
@@ -306,8 +307,9 @@ class Loop(Generic[T]):
             self._settle(group, outcomes)
         metrics.BATCH_SIZE.labels(self.queue).observe(len(batch))
         metrics.BATCH_SECONDS.labels(self.queue).observe(self._clock.seconds() - started_s)
-        if (sent_at := batch[0].message.timestamp) is not None:
-            metrics.SHARD_LAG_SECONDS.labels(self.queue).set(max(0.0, wall_s(self._clock) - sent_at.timestamp()))
+        # AMQP's timestamps are whole seconds.
+        if (made_at := made_at_ms(batch[0].message.message_id)) is not None:
+            metrics.SHARD_LAG_SECONDS.labels(self.queue).set(max(0.0, wall_s(self._clock) - made_at / 1000))
 
     def _decoded(self, batch: list[Delivery]) -> list[tuple[Delivery, T]]:
         tasks: list[tuple[Delivery, T]] = []

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csms import metrics
 from csms.coroutines import spawn
 from csms.domain.dead_letters import death_of
+from csms.domain.identifiers import new_id
 from csms.domain.messages import BadMessage
 from csms.domain.topology import DEAD_LETTER_EXCHANGE
 from csms.ports import (
@@ -566,8 +567,10 @@ class SubscribeTests(SynchronousTestCase):
         broker = ScriptedBroker()
         loop = Loop(QUEUE, Ledger(), broker=broker, clock=clock)
         loop.start()
-        sent_at = datetime.fromtimestamp(clock.seconds() - 30, UTC)
-        broker.deliver(Message(body=b"a", message_id="a", timestamp=sent_at))
+        made_at_ms = round(clock.seconds() * 1000) - 250
+        sent_at = datetime.fromtimestamp(made_at_ms // 1000, UTC)
+        broker.deliver(Message(body=b"a", message_id=new_id(made_at_ms), timestamp=sent_at))
         clock.advance(0)
         lag_s = metrics.REGISTRY.get_sample_value("csms_shard_lag_seconds", {"queue": QUEUE})
-        self.assertEqual(lag_s, 30)
+        assert lag_s is not None
+        self.assertAlmostEqual(lag_s, 0.25, 3)
