@@ -54,7 +54,7 @@ def _chargers(arguments: argparse.Namespace, tally: Tally, flood: Tally) -> list
             path=arguments.path,
         )
         if number < arguments.chargers:
-            chargers.append(Charger(account, arguments.load, tally))
+            chargers.append(Charger(account, arguments.load, tally, begin=len(chargers)))
         else:
             chargers.append(Charger(account, "meter", flood, window=arguments.flood_window))
     return chargers

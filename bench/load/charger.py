@@ -51,10 +51,10 @@ class Charger:
         "window",
     )
 
-    def __init__(self, account: Account, load: str, tally: Tally, *, window: int = 1) -> None:
+    def __init__(self, account: Account, load: str, tally: Tally, *, window: int = 1, begin: int = 0) -> None:
         self._account = account
         self._tally = tally
-        self.script = Script(load, account.device_id, account.token)
+        self.script = Script(load, account.device_id, account.token, begin=begin)
         self.window = window
         self._sequence = 0
         self._due: deque[float] = deque()

@@ -33,7 +33,11 @@ _STEP_WH = 30
 
 
 class Script:
-    """The actions of a load, one after the other, for ever; those of its opening only once."""
+    """The actions of a load, one after the other, for ever; those of its opening only once.
+
+    ``begin``: how many actions are left out first. Chargers that begin at different ones stay apart when all send at one
+    rate.
+    """
 
     __slots__ = (
         "_actions",
@@ -47,12 +51,12 @@ class Script:
         "_transaction",
     )
 
-    def __init__(self, load: str, device_id: str, token: str) -> None:
+    def __init__(self, load: str, device_id: str, token: str, *, begin: int = 0) -> None:
         self._opening = len(OPENINGS.get(load, ()))
         self._actions = (*OPENINGS.get(load, ()), *LOADS[load])
         self._device_id = device_id
         self._token = token
-        self._position = 0
+        self._position = 0 if self._opening else begin % len(self._actions)
         self._rounds = 0
         self._transaction = 0
         self._meter_wh = 1000
@@ -65,12 +69,18 @@ class Script:
 
     def next(self) -> tuple[str, str]:
         """The next action and its payload."""
+        action = self._step()
+        if action == "StopTransaction" and not self._transaction:
+            action = self._step()  # it began behind the start
+        return action, self._payload(action)
+
+    def _step(self) -> str:
         action = self._actions[self._position]
         self._position += 1
         if self._position == len(self._actions):
             self._position = self._opening
             self._rounds += 1
-        return action, self._payload(action)
+        return action
 
     def _payload(self, action: str) -> str:
         match action:

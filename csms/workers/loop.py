@@ -163,6 +163,7 @@ class Loop(Generic[T]):
         if self._lingering is not None and not self._may_linger:
             lingering, self._lingering = self._lingering, None
             self._clock.callLater(0, lingering.callback, None)
+        self._turns.more()
         if self._idle is not None:
             # The next turn of the reactor, so that what came in the same read goes into the same batch.
             idle, self._idle = self._idle, None

@@ -1,7 +1,8 @@
 """Loops of one process take turns, and those that wait for one go together.
 
 While all turns are taken, messages pile up to larger batches, which cost less for each of them than several small ones
-at the same time would. And a transaction costs much the same whether it is for one queue's batch or for those of
+at the same time would. So a second turn beside a first is given only for many messages, or when they have waited for a
+while: the first may be waiting for a lock. And a transaction costs much the same whether it is for one queue's batch or for those of
 several: so loops that wait get their turn at the same moment, as many as have ``most`` messages together, and what they
 do then can be one transaction (:class:`csms.workers.ocpp.Batches`).
 """
@@ -13,7 +14,12 @@ from collections import deque
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+MANY = 100
+"""For so many messages a turn is given beside others: a transaction of its own for fewer costs more than they wait."""
+PATIENCE_S = 0.05
+"""So long after the last turn one is given for fewer, too."""
 
 _Waiting = tuple[Callable[[], int], Deferred["Turn"]]
 
@@ -23,10 +29,12 @@ class Turns:
 
     def __init__(self, clock: IReactorTime, *, at_once: int = 1, most: int = 0) -> None:
         self._clock = clock
+        self._at_once = at_once
         self.free = at_once
         self._most = most
         self._waiting: deque[_Waiting] = deque()
         self._planned = False
+        self._patience: IDelayedCall | None = None
         self._on_admitted: list[Callable[[], None]] = []
         self.admitting = False
         """Loops are getting their turn right now, one after the other."""
@@ -49,6 +57,11 @@ class Turns:
         self.free += 1
         self._plan()
 
+    def more(self) -> None:
+        """There are more messages than when a turn was asked for."""
+        if self.free and self._waiting:
+            self._plan()
+
     def _plan(self) -> None:
         # Not now: whoever has just finished may want to be in the next turn, too.
         if self.free and self._waiting and not self._planned:
@@ -57,7 +70,7 @@ class Turns:
 
     def _admit(self) -> None:
         self._planned = False
-        while self.free and self._waiting:
+        while self.free and self._waiting and self._worth_a_turn():
             self.free -= 1
             self.admitted_at_s = self._clock.seconds()
             company = self._company()
@@ -68,6 +81,21 @@ class Turns:
             self.admitting = False
             for listener in self._on_admitted:
                 listener()
+        self._be_patient()
+
+    def _worth_a_turn(self) -> bool:
+        if self.free == self._at_once or self._clock.seconds() >= self.admitted_at_s + PATIENCE_S:
+            return True
+        return sum(count() for count, _ in self._waiting) >= MANY
+
+    def _be_patient(self) -> None:
+        """Look again when those that wait have waited long enough, if some do."""
+        patience, self._patience = self._patience, None
+        if patience is not None and patience.active():
+            patience.cancel()
+        if self.free and self._waiting:
+            left_s = self.admitted_at_s + PATIENCE_S - self._clock.seconds()
+            self._patience = self._clock.callLater(left_s, self._plan)
 
     def _company(self) -> list[Deferred[Turn]]:
         """Who has waited longest, and all behind as long as they are not too many messages."""
