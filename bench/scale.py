@@ -19,7 +19,7 @@ def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
     """First more chargers, open loop; then more gateways and workers, closed loop."""
     rows = []
     for chargers in arguments.chargers:
-        # At a fixed rate all are in the same step: only a whole round of steps has each as often as the next.
+        # A whole round of steps, so that each charger has each as often as the next.
         seconds = max(arguments.seconds, chargers * len(MIXED) / arguments.rate)
         more = ("--connecting", "50")
         load = Load(chargers, rate=arguments.rate, warm_up_s=arguments.warm_up, seconds=seconds, more=more)

@@ -35,8 +35,8 @@ _STEP_WH = 30
 class Script:
     """The actions of a load, one after the other, for ever; those of its opening only once.
 
-    ``begin``: how many actions are left out first. Chargers that begin at different ones stay apart when all send at one
-    rate.
+    ``begin``: how many actions are left out first. Chargers that begin at different ones stay apart when all send at
+    one rate.
     """
 
     __slots__ = (

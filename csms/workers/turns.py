@@ -1,10 +1,10 @@
 """Loops of one process take turns, and those that wait for one go together.
 
-While all turns are taken, messages pile up to larger batches, which cost less for each of them than several small ones
-at the same time would. So a second turn beside a first is given only for many messages, or when they have waited for a
-while: the first may be waiting for a lock. And a transaction costs much the same whether it is for one queue's batch or for those of
-several: so loops that wait get their turn at the same moment, as many as have ``most`` messages together, and what they
-do then can be one transaction (:class:`csms.workers.ocpp.Batches`).
+While all turns are taken, messages pile up to larger batches, which cost less for each of them than several small
+ones at the same time would. So a second turn beside a first is given only for many messages, or when they have waited
+for a while: the first may be waiting for a lock. And a transaction costs much the same whether it is for one queue's
+batch or for those of several: so loops that wait get their turn at the same moment, as many as have ``most`` messages
+together, and what they do then can be one transaction (:class:`csms.workers.ocpp.Batches`).
 """
 
 from __future__ import annotations
