@@ -186,6 +186,7 @@ class CommandLifeTests(unittest.TestCase):
 
     def test_a_command_that_was_not_sent_in_time_expires(self) -> None:
         command, kept = self.command(), self.command(keep_s=60.0)
+        self.station.charger.connected = False
         life.not_routed(self.uow, [kept.command_id], self.now, self.notes())
         self.station.wait(seconds=30)
         self.sweep()
@@ -212,6 +213,12 @@ class CommandLifeTests(unittest.TestCase):
         self.assertEqual(self.sweep().commands, [])
         self.station.charger.connected = True
         self.station.wait(seconds=life.QUEUED_LOOK.total_seconds())
+        self.assertEqual((self.sweep().commands, command.state), ([command], State.WAITING))
+
+    def test_a_command_that_came_a_moment_before_its_gateway_could_be_sent_any_goes_out_soon(self) -> None:
+        command = self.command(keep_s=3600.0)
+        life.not_routed(self.uow, [command.command_id], self.now, self.notes())
+        self.station.wait(seconds=life.FIRST_LOOK.total_seconds())
         self.assertEqual((self.sweep().commands, command.state), ([command], State.WAITING))
 
     def test_every_open_command_comes_to_an_end_without_anybodys_help(self) -> None:
