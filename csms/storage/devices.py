@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, delete, true
+from sqlalchemy import ColumnElement, Select, delete, exists, select, true
 
 from csms.domain.device_records import (
     ChargingProfile,
@@ -45,6 +45,7 @@ class Owned(Protocol):
 
 
 R = TypeVar("R", bound=Owned)
+_Kind = tuple[Shape[Any], ColumnElement[bool]]
 _by_id = attrgetter("id")
 
 
@@ -102,6 +103,18 @@ def _of_chargers(clauses: Clauses, shape: Shape[Any], condition: ColumnElement[b
     return shape.query().where(clauses.any_of(shape.table.c.charger_id, "chargers"), condition)
 
 
+def _which(clauses: Clauses, *kinds: _Kind) -> Select[Any]:
+    """Of each kind whether there is any for the chargers in the parameter of its number."""
+    return select(
+        *(
+            exists()
+            .where(clauses.any_of(shape.table.c.charger_id, f"chargers_{number}"), condition)
+            .label(f"any_{number}")
+            for number, (shape, condition) in enumerate(kinds)
+        )
+    )
+
+
 class SqlDeviceRecords(Generic[R]):
     """Implements :class:`csms.domain.repositories_devices.DeviceRecords`.
 
@@ -148,9 +161,22 @@ class SqlDeviceRecords(Generic[R]):
             query = query.where(columns.id < before_id)
         return self._records.fetch(query)
 
+    @property
+    def kind(self) -> _Kind:
+        """What :meth:`load` looks for."""
+        return self._shape, self._condition
+
+    def missing(self, charger_ids: Iterable[int]) -> set[int]:
+        """Those of the chargers whose records were not fetched."""
+        return set(charger_ids) - self._complete
+
+    def none_of(self, charger_ids: Iterable[int]) -> None:
+        """These are known to have nothing in force."""
+        self._complete.update(charger_ids)
+
     def load(self, charger_ids: Iterable[int]) -> None:
         """Fetch what is in force for these in one query."""
-        wanted = set(charger_ids) - self._complete
+        wanted = self.missing(charger_ids)
         if wanted:
             self._complete |= wanted
             self._records.fetch(self._sql.made(_of_chargers, self._shape, self._condition), chargers=wanted)
@@ -261,10 +287,25 @@ class SqlDevices:
         return SqlSecurityEvents(self._sql)
 
     def load(self, *, with_status: Iterable[int], with_bounds: Iterable[int]) -> None:
-        """Fetch what statuses of connectors, and the beginnings and ends of transactions, may change."""
-        self.availability.load(with_status)
-        self.reservations.load({*with_status, *with_bounds})
-        self.charging_profiles.load(with_bounds)
+        """Fetch what statuses of connectors, and the beginnings and ends of transactions, may change.
+
+        Few chargers have any of it: one query tells which kinds there are.
+        """
+        kinds: tuple[tuple[SqlDeviceRecords[Any], Iterable[int]], ...] = (
+            (self.availability, with_status),
+            (self.reservations, {*with_status, *with_bounds}),
+            (self.charging_profiles, with_bounds),
+        )
+        asked = [(records, ids) for records, wanted in kinds if (ids := records.missing(wanted))]
+        if not asked:
+            return
+        statement = self._sql.made(_which, *(records.kind for records, _ in asked))
+        found = self._sql.first(statement, **{f"chargers_{number}": ids for number, (_, ids) in enumerate(asked)})
+        for (records, ids), is_there in zip(asked, found or (), strict=True):
+            if is_there:
+                records.load(ids)
+            else:
+                records.none_of(ids)
 
     def flush(self) -> None:
         """Write everything that is not written yet, always in the same order."""

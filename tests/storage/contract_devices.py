@@ -248,6 +248,23 @@ class DevicesContract(DatabaseCase):
         count = select(func.count(), func.min(local_list_entries.c.id_token)).select_from(local_list_entries)
         self.assertEqual(await self.look(lambda uow: tuple(uow._sql.rows(count)[0])), (3000, "T2000"))
 
+    async def test_of_what_a_batch_may_change_only_those_kinds_are_fetched_that_there_are(self) -> None:
+        here, there = await self.a_charger(), await self.a_charger("CP-2")
+
+        def load(uow: SqlUnitOfWork) -> tuple[list[int], ...]:
+            uow.devices.load(with_status=[here, there], with_bounds=[here, there])
+            kinds: tuple[Any, ...] = (uow.devices.availability, uow.devices.reservations, uow.devices.charging_profiles)
+            return tuple([len(records.of(charger_id)) for charger_id in (here, there)] for records in kinds)
+
+        statements = self.statements()
+        self.assertEqual(await self.look(load), ([0, 0], [0, 0], [0, 0]))
+        self.assertEqual(len({one for one in statements if "charger_id" in one}), 1)
+        await self.write(lambda uow: uow.devices.reservations.add(a_reservation(there)))
+        await self.write(lambda uow: uow.devices.charging_profiles.add(FULL["charging_profiles"](here)))
+        del statements[:]
+        self.assertEqual(await self.look(load), ([0, 0], [0, 1], [1, 0]))
+        self.assertEqual(len({one for one in statements if "charger_id" in one}), 3)
+
     async def test_only_active_reservations_are_in_force_and_all_are_listed(self) -> None:
         charger_id, other = await self.a_charger(), await self.a_charger("CP-2")
 
