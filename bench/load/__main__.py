@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _chargers(arguments: argparse.Namespace, tally: Tally, flood: Tally) -> list[Charger]:
-    chargers = []
+    chargers: list[Charger] = []
     for number in range(arguments.chargers + arguments.flooders):
         account = Account(
             device_id=f"{arguments.prefix}{number:05d}",

@@ -105,14 +105,11 @@ def _of_chargers(clauses: Clauses, shape: Shape[Any], condition: ColumnElement[b
 
 def _which(clauses: Clauses, *kinds: _Kind) -> Select[Any]:
     """Of each kind whether there is any for the chargers in the parameter of its number."""
-    return select(
-        *(
-            exists()
-            .where(clauses.any_of(shape.table.c.charger_id, f"chargers_{number}"), condition)
-            .label(f"any_{number}")
-            for number, (shape, condition) in enumerate(kinds)
-        )
-    )
+    questions: list[ColumnElement[Any]] = [
+        exists().where(clauses.any_of(shape.table.c.charger_id, f"chargers_{number}"), condition).label(f"any_{number}")
+        for number, (shape, condition) in enumerate(kinds)
+    ]
+    return select(*questions)
 
 
 class SqlDeviceRecords(Generic[R]):
