@@ -10,7 +10,7 @@ from csms.admin.output import Answer, CommandError, table
 from csms.admin.site import Site
 from csms.api.command_requests import Wish, objection
 from csms.domain import command_life
-from csms.domain.command_model import Command, CommandState, Source
+from csms.domain.command_model import Command, Source
 from csms.domain.commands import new_command
 from csms.domain.handling import Notes
 from csms.domain.identifiers import new_id
@@ -108,7 +108,7 @@ async def _ended(site: Site, command_id: str, latest: datetime) -> Command:
     """The command when nothing more is to be expected soon, or at ``latest``."""
     while True:
         command = await _command(site, command_id)
-        if command.state.is_final or command.state is CommandState.QUEUED or site.now() >= latest:
+        if not command.state.is_on_the_way or site.now() >= latest:
             return command
         await site.pause(LOOK_S)
 

@@ -9,13 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
-from csms.domain.command_model import CommandState
+from csms.domain.command_model import ON_THE_WAY
 from csms.domain.messages import Notification, NotificationType
 
 Watcher = Callable[[Notification | None], None]
 """Called with every notification of the kind that it watches for, and with None when some were missed."""
-_ON_THE_WAY = (CommandState.WAITING, CommandState.SENT)
-"""Nobody waits for these. A command that is queued may wait for hours."""
 
 
 class Happenings(Protocol):
@@ -49,7 +47,7 @@ class CommandWaits:
                 wait.look()
         else:
             wait_for_it = self._waits.get(str(notification.data.get("commandId")))
-            if wait_for_it is not None and notification.data.get("state") not in _ON_THE_WAY:
+            if wait_for_it is not None and notification.data.get("state") not in ON_THE_WAY:
                 wait_for_it.look()
 
 

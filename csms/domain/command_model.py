@@ -53,8 +53,14 @@ class CommandState(StrEnum):
         """The charger has not seen it and still may."""
         return self in (CommandState.WAITING, CommandState.QUEUED)
 
+    @property
+    def is_on_the_way(self) -> bool:
+        """The charger may answer soon. One that is queued may wait for hours, and nobody waits with it."""
+        return self in ON_THE_WAY
+
 
 OPEN_STATES = (CommandState.WAITING, CommandState.QUEUED, CommandState.SENT)
+ON_THE_WAY = (CommandState.WAITING, CommandState.SENT)
 
 
 class Priority(IntEnum):

@@ -132,7 +132,7 @@ async def _followed(call: Call[SendQuery, Any], command_id: str, wait: Wait, sin
                 looked = await wait.worth_a_look(left_s)
                 command = await _command(call, command_id)
                 left_s = call.query.timeout - (call.services.now() - since).total_seconds()
-                if not looked or left_s <= 0 or command.state.is_final or command.state is CommandState.QUEUED:
+                if not looked or left_s <= 0 or not command.state.is_on_the_way:
                     return _outcome(command)
         except CancelledError:
             _log.debug("nobody waits for command {id} any more", id=command_id)
