@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 MANY = 100
-"""For so many messages a turn is given beside others: a transaction of its own for fewer costs more than they wait."""
+"""For so many messages, or ``most``, a turn is given beside others: fewer are worth no transaction of their own yet."""
 PATIENCE_S = 0.05
 """So long after the last turn one is given for fewer, too."""
 
@@ -32,6 +32,7 @@ class Turns:
         self._at_once = at_once
         self.free = at_once
         self._most = most
+        self._many = min(MANY, most)
         self._waiting: deque[_Waiting] = deque()
         self._planned = False
         self._patience: IDelayedCall | None = None
@@ -59,7 +60,7 @@ class Turns:
 
     def more(self) -> None:
         """There are more messages than when a turn was asked for."""
-        if self.free and self._waiting:
+        if self._may_admit():
             self._plan()
 
     def _plan(self) -> None:
@@ -70,7 +71,7 @@ class Turns:
 
     def _admit(self) -> None:
         self._planned = False
-        while self.free and self._waiting and self._worth_a_turn():
+        while self._may_admit():
             self.free -= 1
             self.admitted_at_s = self._clock.seconds()
             company = self._company()
@@ -83,10 +84,12 @@ class Turns:
                 listener()
         self._be_patient()
 
-    def _worth_a_turn(self) -> bool:
+    def _may_admit(self) -> bool:
+        if not (self.free and self._waiting):
+            return False
         if self.free == self._at_once or self._clock.seconds() >= self.admitted_at_s + PATIENCE_S:
             return True
-        return sum(count() for count, _ in self._waiting) >= MANY
+        return sum(count() for count, _ in self._waiting) >= self._many
 
     def _be_patient(self) -> None:
         """Look again when those that wait have waited long enough, if some do."""
