@@ -297,8 +297,8 @@ class SqlDevices:
         if not asked:
             return
         statement = self._sql.made(_which, *(records.kind for records, _ in asked))
-        found = self._sql.first(statement, **{f"chargers_{number}": ids for number, (_, ids) in enumerate(asked)})
-        for (records, ids), is_there in zip(asked, found or (), strict=True):
+        [found] = self._sql.rows(statement, **{f"chargers_{number}": ids for number, (_, ids) in enumerate(asked)})
+        for (records, ids), is_there in zip(asked, found, strict=True):
             if is_there:
                 records.load(ids)
             else:
