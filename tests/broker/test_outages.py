@@ -124,8 +124,13 @@ class Outages(TestCase):
         self.addCleanup(self.server.resume)
         begin = reactor.seconds()
         late = [broker.publish(OCPP_EXCHANGE, KEY, message("late"), deadline_s=0.5) for broker in brokers]
+        less_late = [broker.publish(OCPP_EXCHANGE, KEY, message("less"), deadline_s=1.5) for broker in brokers]
         self.assertEqual(await outcomes(late), [PublishTimeout] * 2)
         self.assertLess(reactor.seconds() - begin, 5.0)
+        for one in less_late:
+            assert isinstance(one, Deferred)
+            self.assertFalse(one.called)
+        self.assertEqual(await outcomes(less_late), [PublishTimeout] * 2)
         patient = [broker.publish(OCPP_EXCHANGE, KEY, message("patient"), deadline_s=30.0) for broker in brokers]
         self.server.resume()
         self.assertEqual(await outcomes(patient), [None] * 2)
