@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, select
 
 from csms.domain.model import HourlyUse
-from csms.storage.sql import Clauses, Sql, replace
+from csms.storage.sql import OR_CONFLICT, Clauses, Sql, replace
 from csms.storage.tables import charging_sessions, consumed_events, hourly_use, session_registers
 from csms.storage.tracking import Shape
 
@@ -49,7 +49,7 @@ class SqlConsumed:
             del wanted[row[0]]
         rows = [(consumer, event_id, now) for event_id in wanted]
         # Fails, and runs the whole work again, if another transaction recorded some of them meanwhile.
-        self._sql.insert(consumed_events, ("consumer", "event_id", "consumed_at"), rows, "")
+        self._sql.insert(consumed_events, ("consumer", "event_id", "consumed_at"), rows, OR_CONFLICT)
         return frozenset(wanted)
 
 

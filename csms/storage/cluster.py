@@ -54,6 +54,8 @@ class SqlShards:
         row = self._sql.first(select(shards.c.epoch).where(shards.c.shard == shard))
         if row is None:
             raise Fenced(f"shard {shard} was removed")
+        # What is written for the shard from now on comes behind what its last holder has written.
+        self._sql.forget_ids()
         return int(row[0])
 
     def fence(self, epochs: Mapping[int, int]) -> None:

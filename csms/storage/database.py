@@ -24,6 +24,7 @@ from csms.storage.backup import skip_ids
 from csms.storage.bulk import bulk_for
 from csms.storage.engines import Engines, database_url, open_engines
 from csms.storage.errors import Trouble, trouble_of
+from csms.storage.ids import Ids
 from csms.storage.running import Running
 from csms.storage.schema import SchemaState
 from csms.storage.sql import Sql
@@ -54,6 +55,7 @@ class SqlDatabase:
         self._reactor = reactor
         self._stop_grace_s = stop_grace_s
         self._bulk = bulk_for(engines.dialect)
+        self._ids = Ids(self._bulk)
         self._running = Running()
         self._running.watch(engines.write)
         self._watch = LoopingCall(self._give_up_silent)
@@ -158,7 +160,7 @@ class SqlDatabase:
     def _once(self, work: Callable[[SqlUnitOfWork], T], conflicts: int, *, writable: bool) -> T:
         engine = self._engines.write if writable else self._engines.read
         with self._transaction(engine) as connection:
-            sql = Sql(connection, self._bulk, writable=writable, careful=conflicts > 0)
+            sql = Sql(connection, self._bulk, self._ids, writable=writable, careful=conflicts > 0)
             unit_of_work = SqlUnitOfWork(sql)
             result = work(unit_of_work)
             unit_of_work.flush()

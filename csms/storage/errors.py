@@ -9,10 +9,6 @@ from enum import Enum
 from sqlalchemy import exc
 
 
-class Conflict(Exception):  # noqa: N818 - it names what happened
-    """Another transaction wrote first what this one was about to write: run the work again and it will see it."""
-
-
 class Trouble(Enum):
     """What to do about a failed transaction."""
 
@@ -52,8 +48,6 @@ _SQLITE_SCHEMA = ("no such table", "no such column")
 
 def trouble_of(error: BaseException) -> Trouble:
     """What ``error``, raised by a transaction, means."""
-    if isinstance(error, Conflict):
-        return Trouble.CONFLICT
     if isinstance(error, exc.TimeoutError):
         return Trouble.UNAVAILABLE
     if isinstance(error, exc.DBAPIError):

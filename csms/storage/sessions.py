@@ -10,10 +10,9 @@ from typing import Any
 from sqlalchemy import Select, and_, select, union
 
 from csms.domain.model import Measured, Sample, Session, SessionState, SessionSummary, TransactionEventRecord
-from csms.storage.errors import Conflict
 from csms.storage.keys import digest, folded
 from csms.storage.samples import SqlSamples
-from csms.storage.sql import IGNORE, Clauses, Sql, replace
+from csms.storage.sql import OR_CONFLICT, Clauses, Sql, replace
 from csms.storage.tables import charging_sessions, session_summaries, transaction_events
 from csms.storage.tracking import Shape, Tracked
 
@@ -277,8 +276,7 @@ class SqlSessions:
         if self._new_events:
             rows = [_event.row(event) for event in self._new_events]
             self._new_events.clear()
-            if self._sql.insert(transaction_events, _event.columns, rows, IGNORE) < len(rows):
-                raise Conflict("another transaction recorded the same transaction events")
+            self._sql.insert(transaction_events, _event.columns, rows, OR_CONFLICT)
         if self._summaries:
             summaries = [_summary.row(summary) for _, summary in sorted(self._summaries.items())]
             self._summaries.clear()

@@ -8,10 +8,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table, bindparam, select
 
-from csms.storage.bulk import Bulk, Columns, Members, Rows
+from csms.storage.bulk import Bulk, Columns, Members, Rows, Write
+from csms.storage.ids import Ids
 
 AnyRow = Row[*tuple[Any, ...]]
 IGNORE = "ON CONFLICT DO NOTHING"
+OR_CONFLICT = ""
+"""A row that is there already is a conflict: the work runs again, and sees it."""
 _FIRST_BLOCK = 8
 _MADE_STATEMENTS = 1024
 
@@ -39,11 +42,16 @@ class Clauses:
 
 
 class Sql:
-    """A connection within its transaction, and the dialect's way to write many rows."""
+    """A connection within its transaction, and the dialect's way to write many rows.
 
-    def __init__(self, connection: Connection, bulk: Bulk, *, writable: bool, careful: bool = False) -> None:
+    What is to be written waits for the next query, or for :meth:`send`: it goes out together.
+    """
+
+    def __init__(self, connection: Connection, bulk: Bulk, ids: Ids, *, writable: bool, careful: bool = False) -> None:
         self._connection = connection
         self._bulk = bulk
+        self._ids = ids
+        self._writes: list[Write] = []
         self.writable = writable
         self.careful = careful
         """This work has met a conflict before: look before writing what may be there already."""
@@ -62,29 +70,38 @@ class Sql:
 
     def rows(self, statement: Executable, **values: Any) -> Sequence[AnyRow]:
         """Run a query."""
+        self.send()
         return self._connection.execute(statement, values).all()
 
     def first(self, statement: Executable, **values: Any) -> AnyRow | None:
         """Run a query for one row."""
+        self.send()
         return self._connection.execute(statement, values).first()
 
     def change(self, statement: Executable, **values: Any) -> int:
         """Run a statement that writes; returns how many rows it touched."""
         self._must_write()
+        self.send()
         return self._connection.execute(statement, values).rowcount
 
-    def insert(self, table: Table, columns: tuple[str, ...], rows: Rows, clause: str = IGNORE) -> int:
-        """Insert many rows; returns how many were written."""
-        if not rows:
-            return 0
-        self._must_write()
-        return self._bulk.insert(self._connection, table, columns, rows, clause)
+    def insert(self, table: Table, columns: tuple[str, ...], rows: Rows, clause: str = IGNORE) -> None:
+        """Insert many rows: see :meth:`Bulk.insert`."""
+        if rows:
+            self._must_write()
+            self._writes.append(self._bulk.insert(table, columns, rows, clause))
 
     def update(self, table: Table, columns: Columns, rows: Rows) -> None:
         """Change many rows by id: see :meth:`Bulk.update`."""
         if rows:
             self._must_write()
-            self._bulk.update(self._connection, table, columns, rows)
+            self._writes.append(self._bulk.update(table, columns, rows))
+
+    def send(self) -> int:
+        """Write what waits; how many rows the last of it touched."""
+        if not self._writes:
+            return 0
+        writes, self._writes = self._writes, []
+        return self._bulk.write(self._connection, writes)
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """``query``, holding its rows until the transaction ends if this one may change them."""
@@ -109,9 +126,14 @@ class Sql:
         if not free:
             count = self._wanted_ids.get(table) or _FIRST_BLOCK
             self._wanted_ids[table] = 2 * count
-            free.extend(reversed(self._bulk.ids(self._connection, table, count, self._last_id.get(table, 0))))
+            free.extend(reversed(self._ids.take(self._connection, table, count, self._last_id.get(table, 0))))
         self._last_id[table] = free[-1]
         return free.pop()
+
+    def forget_ids(self) -> None:
+        """All ids from now on are greater than any that was given out before, by any process."""
+        self._free_ids.clear()
+        self._ids.forget()
 
     def _must_write(self) -> None:
         if not self.writable:

@@ -62,7 +62,8 @@ class SqlIdTokens:
             there = select(func.count()).where(self._sql.any_of(id_tokens.c.token_key, keys))
             found = self._sql.first(there)
             known += 0 if found is None else found[0]
-            total += self._sql.insert(id_tokens, _token.columns, rows, _REPLACE)
+            self._sql.insert(id_tokens, _token.columns, rows, _REPLACE)
+            total += self._sql.send()
         # What this transaction has seen of them is old now.
         self._by_key.clear()
         self._tokens = Tracked(self._sql, _token, self._index)

@@ -10,8 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Select, Table, select
 
 from csms.storage.bulk import Columns
-from csms.storage.errors import Conflict
-from csms.storage.sql import IGNORE, AnyRow, Sql
+from csms.storage.sql import OR_CONFLICT, AnyRow, Sql
 
 R = TypeVar("R")
 
@@ -134,9 +133,7 @@ class Tracked(Generic[R]):
         rows = {record_id: self._shape.row(self._records[record_id]) for record_id in self._new}
         self._new.clear()
         self._rows.update(rows)
-        written = self._sql.insert(self._shape.table, self._shape.columns, list(rows.values()), IGNORE)
-        if written < len(rows):
-            raise Conflict(f"{len(rows) - written} new rows of {self._shape.table.name} were there already")
+        self._sql.insert(self._shape.table, self._shape.columns, list(rows.values()), OR_CONFLICT)
 
     def _changes(self) -> tuple[Columns, list[tuple[Any, ...]]]:
         """The columns that changed in any row, and for each changed row what :meth:`Bulk.update` needs."""

@@ -194,3 +194,4 @@ class SqlUnitOfWork:
         for name in _FLUSHED:
             if name in self.__dict__:
                 getattr(self, name).flush()
+        self._sql.send()

@@ -43,6 +43,17 @@ class BatchesContract(DatabaseCase):
             self.assertLessEqual(len(about), 3 if table in READ_INSERTED_AND_UPDATED else 2, "\n".join(about))
         self.assertLessEqual(len(statements), 27)
 
+    async def test_what_a_batch_writes_goes_out_together(self) -> None:
+        ids, epoch = await self.write(prepare, 60)
+        fleet = Fleet(ids)
+        round_trips = self.round_trips()
+        await self.write(handled, [fleet.start(index) for index in range(60)], epoch)
+        writing = [one for one in round_trips if one.startswith(("INSERT", "UPDATE"))]
+        statements = [statement for one in writing for statement in one.split(";\n")]
+        self.assertLessEqual({"charging_sessions", "charger_data", "outbox"}, set(map(_table_of, statements)))
+        # SQLite has no round trips: there each statement is one.
+        self.assertEqual(len(writing), 1 if self.database._engines.dialect == "postgresql" else len(statements))
+
     async def test_a_batch_that_comes_again_changes_nothing(self) -> None:
         ids, epoch = await self.write(prepare, 60)
         fleet = Fleet(ids)

@@ -79,12 +79,21 @@ class DatabaseCase(TestCase):
         return charger.id
 
     def statements(self, database: SqlDatabase | None = None) -> list[str]:
-        """A list that every statement is added to from now on."""
-        engines = (database or self.database)._engines
+        """A list that every statement is added to from now on, also when several go out in one round trip."""
         seen: list[str] = []
-        for engine in {engines.write, engines.read}:
-            event.listen(engine, "before_cursor_execute", lambda _c, _cu, statement, *_: seen.append(statement))
+        self._listen(database, lambda text: seen.extend(text.split(";\n")))
         return seen
+
+    def round_trips(self, database: SqlDatabase | None = None) -> list[str]:
+        """A list that what goes out in each round trip is added to from now on."""
+        seen: list[str] = []
+        self._listen(database, seen.append)
+        return seen
+
+    def _listen(self, database: SqlDatabase | None, listener: Callable[[str], object]) -> None:
+        engines = (database or self.database)._engines
+        for engine in {engines.write, engines.read}:
+            event.listen(engine, "before_cursor_execute", lambda _c, _cu, statement, *_: listener(statement))
 
 
 class SqliteCase(DatabaseCase):
