@@ -183,11 +183,17 @@ class IdTokens(Protocol):
 class MessageLog(Protocol):
     """Every message of every charger, once: the table ``charger_data``."""
 
-    def answered(self, messages: Sequence[ChargerMessage]) -> Mapping[str, str]:
-        """The messages among these that had their effect before: message id -> the answer stored with them."""
+    def answered(self, messages: Sequence[ChargerMessage], *, optimistic: bool = False) -> Mapping[str, str]:
+        """The messages among these that had their effect before: message id -> the answer stored with them.
+
+        ``optimistic``: believe that there is none unless this work has met a conflict before. :meth:`append` will meet
+        one if there is; then the work runs again, and is told.
+        """
         ...
 
-    def append(self, entries: Iterable[LogEntry]) -> None: ...
+    def append(self, entries: Iterable[LogEntry]) -> None:
+        """Log these. One that is in the log already is a conflict."""
+        ...
 
     def page(self, charger_id: int, *, limit: int = 100) -> Sequence[LogEntry]:
         """The charger's newest messages first."""

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, bindparam, select
 
 from csms.domain.messages import ChargerMessage
 from csms.domain.model import LogEntry
-from csms.storage.sql import IGNORE, Clauses, Sql
+from csms.storage.sql import OR_CONFLICT, Clauses, Sql
 from csms.storage.tables import charger_data
 from csms.storage.tracking import Shape
 
@@ -33,10 +33,11 @@ class SqlMessageLog:
         self._new: list[LogEntry] = []
         self._answers: dict[_Key, str | None] = {}
 
-    def answered(self, messages: Sequence[ChargerMessage]) -> Mapping[str, str]:
+    def answered(self, messages: Sequence[ChargerMessage], *, optimistic: bool = False) -> Mapping[str, str]:
         keys = [(message.charger_id, message.timestamp, message.message_id) for message in messages]
-        self._ask({key for key in keys if key not in self._answers})
-        found = ((key[2], self._answers[key]) for key in keys)
+        if self._sql.careful or not optimistic:
+            self._ask({key for key in keys if key not in self._answers})
+        found = ((key[2], self._answers.get(key)) for key in keys)
         return {message_id: answer for message_id, answer in found if answer is not None}
 
     def append(self, entries: Iterable[LogEntry]) -> None:
@@ -54,7 +55,7 @@ class SqlMessageLog:
         """Write what was appended."""
         rows = [_entry.row(entry) for entry in self._new]
         self._new.clear()
-        self._sql.insert(charger_data, _entry.columns, rows, IGNORE)
+        self._sql.insert(charger_data, _entry.columns, rows, OR_CONFLICT)
 
     def _ask(self, wanted: set[_Key]) -> None:
         if not wanted:

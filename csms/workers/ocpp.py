@@ -42,6 +42,9 @@ from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import Relay
 from csms.workers.turns import Turns
 
+REMOVED_AT_ONCE = 200
+"""So many published rows are worth a statement in a batch's transaction; fewer wait a moment for more."""
+
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
@@ -150,7 +153,7 @@ class ShardWork:
     async def commit(self, batch: Sequence[Received]) -> Sequence[Outcome]:
         """Write all effects, then tell of them."""
         await self._relay.room()
-        published = self._relay.take_confirmed()
+        published = self._relay.take_confirmed(REMOVED_AT_ONCE)
         try:
             effects = await self._batches.commit(_Part(self._shard, self._epoch, batch, published))
         except BaseException:
@@ -198,7 +201,8 @@ def _handle(parts: Sequence[_Part], policy: Policy, uow: UnitOfWork) -> list[_Ef
     uow.outbox.published([row_id for part in parts for row_id in part.published])
     uow.preload([received.message for part in parts for received in part.batch])
     placed = [[_with_charger(received.message, uow) for received in part.batch] for part in parts]
-    answers = dict(uow.log.answered([message for messages in placed for message in messages if message is not None]))
+    known = [message for messages in placed for message in messages if message is not None]
+    answers = dict(uow.log.answered(known, optimistic=True))
     return [_effects(part, messages, answers, policy, uow) for part, messages in zip(parts, placed, strict=True)]
 
 

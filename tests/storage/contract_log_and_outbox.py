@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from csms.domain.messages import Notification, decode_notification
 from csms.domain.repositories import OutboxRow
+from csms.ports import LastingConflict
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.storage.databases import NOW, DatabaseCase, PostgresqlCase, SqliteCase, a_message, an_entry
 
@@ -52,9 +53,24 @@ class LogContract(DatabaseCase):
 
     async def test_a_message_is_logged_once(self) -> None:
         entry = an_entry(a_message(1), "first")
-        await self.write(lambda uow: uow.log.append([entry, entry]))
-        await self.write(lambda uow: uow.log.append([an_entry(a_message(1), "second")]))
+        await self.write(lambda uow: uow.log.append([entry]))
+        await self.refused(self.write(lambda uow: uow.log.append([an_entry(a_message(1), "second")])), LastingConflict)
         self.assertEqual(await self.look(lambda uow: uow.log.page(1)), [entry])
+
+    async def test_a_repeat_is_told_to_who_has_met_it(self) -> None:
+        messages = [a_message(1, n) for n in range(2)]
+        await self.write(lambda uow: uow.log.append([an_entry(messages[0], "first")]))
+        tries: list[dict[str, str]] = []
+
+        def work(uow: SqlUnitOfWork) -> None:
+            known = uow.log.answered(messages, optimistic=True)
+            tries.append(dict(known))
+            uow.log.append(an_entry(one, "again") for one in messages if one.message_id not in known)
+
+        await self.write(work)
+        self.assertEqual(tries, [{}, {messages[0].message_id: "first"}])
+        entries = await self.look(lambda uow: uow.log.page(1))
+        self.assertEqual(sorted(entry.answer for entry in entries), ["again", "first"])
 
     async def test_the_log_of_a_charger_begins_with_the_newest(self) -> None:
         entries = [an_entry(a_message(1, n)) for n in (2, 3, 1)]
