@@ -186,8 +186,8 @@ class MessageLog(Protocol):
     def answered(self, messages: Sequence[ChargerMessage], *, optimistic: bool = False) -> Mapping[str, str]:
         """The messages among these that had their effect before: message id -> the answer stored with them.
 
-        ``optimistic``: believe that there is none unless this work has met a conflict before. :meth:`append` will meet
-        one if there is; then the work runs again, and is told.
+        ``optimistic``: believe that there is none unless this work has failed before. If there is one, :meth:`append`
+        is a conflict; then the work runs again, and is told.
         """
         ...
 
@@ -267,8 +267,14 @@ class Shards(Protocol):
 class Consumed(Protocol):
     """Events that a consumer has had its effect of, so that a second delivery does nothing."""
 
-    def first_times(self, consumer: str, event_ids: Sequence[str], now: datetime) -> frozenset[str]:
-        """Record these; returns the ones that had not been there."""
+    def first_times(
+        self, consumer: str, event_ids: Sequence[str], now: datetime, *, optimistic: bool = False
+    ) -> frozenset[str]:
+        """Record these; returns the ones that had not been there.
+
+        ``optimistic``: believe that none had unless this work has failed before. If one had, that is a conflict; then
+        the work runs again, and is told.
+        """
         ...
 
 
@@ -285,7 +291,9 @@ class Analytics(Protocol):
         """What was last added up of sessions: energy (Wh since the start) and time; those without are left out."""
         ...
 
-    def set_register(self, session_id: int, energy_wh: float, at: datetime) -> None: ...
+    def set_register(self, session_id: int, energy_wh: float, at: datetime) -> None:
+        """Note how far a session was added up. Nobody else can meanwhile, once :meth:`registers` has told where."""
+        ...
 
 
 class WebAccess(Protocol):

@@ -11,7 +11,7 @@ from sqlalchemy import Select, bindparam, select
 
 from csms.domain.model import HourlyUse
 from csms.storage.sql import OR_CONFLICT, Clauses, Sql, replace
-from csms.storage.tables import charging_sessions, consumed_events, hourly_use, session_registers
+from csms.storage.tables import consumed_events, hourly_use, session_registers
 from csms.storage.tracking import Shape
 
 _use = Shape(HourlyUse, hourly_use)
@@ -31,8 +31,8 @@ def _consumed(clauses: Clauses) -> Select[Any]:
 
 def _registers_of(clauses: Clauses) -> Select[Any]:
     table = session_registers.c
-    query = select(table.session_id, table.energy_wh, table.at)
-    return query.where(clauses.any_of(table.session_id, "sessions"))
+    query = select(table.session_id, table.energy_wh, table.at).order_by(table.session_id)
+    return clauses.locked(query.where(clauses.any_of(table.session_id, "sessions")))
 
 
 class SqlConsumed:
@@ -41,14 +41,16 @@ class SqlConsumed:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
 
-    def first_times(self, consumer: str, event_ids: Sequence[str], now: datetime) -> frozenset[str]:
+    def first_times(
+        self, consumer: str, event_ids: Sequence[str], now: datetime, *, optimistic: bool = False
+    ) -> frozenset[str]:
         wanted = dict.fromkeys(event_ids)
         if not wanted:
             return frozenset()
-        for row in self._sql.rows(self._sql.made(_consumed), consumer=consumer, events=list(wanted)):
-            del wanted[row[0]]
+        if self._sql.careful or not optimistic:
+            for row in self._sql.rows(self._sql.made(_consumed), consumer=consumer, events=list(wanted)):
+                del wanted[row[0]]
         rows = [(consumer, event_id, now) for event_id in wanted]
-        # Fails, and runs the whole work again, if another transaction recorded some of them meanwhile.
         self._sql.insert(consumed_events, ("consumer", "event_id", "consumed_at"), rows, OR_CONFLICT)
         return frozenset(wanted)
 
@@ -60,6 +62,7 @@ class SqlAnalytics:
         self._sql = sql
         self._uses: dict[tuple[int, datetime], HourlyUse] = {}
         self._registers: dict[int, tuple[float, datetime] | None] = {}
+        self._stored: set[int] = set()
         self._changed: set[int] = set()
 
     def add_use(self, uses: Iterable[HourlyUse]) -> None:
@@ -82,14 +85,15 @@ class SqlAnalytics:
         unknown = wanted - self._registers.keys()
         if unknown:
             # Two workers may have events of one session: whoever comes second adds from where the first has left off.
-            self._sql.hold(charging_sessions, unknown)
             self._registers.update(dict.fromkeys(unknown))
             for row in self._sql.rows(self._sql.made(_registers_of), sessions=unknown):
                 self._registers[row[0]] = (row[1], row[2])
+                self._stored.add(row[0])
         found = ((session_id, self._registers[session_id]) for session_id in wanted)
         return {session_id: register for session_id, register in found if register is not None}
 
     def set_register(self, session_id: int, energy_wh: float, at: datetime) -> None:
+        self.registers([session_id])
         self._registers[session_id] = (energy_wh, at)
         self._changed.add(session_id)
 
@@ -100,5 +104,10 @@ class SqlAnalytics:
         self._uses.clear()
         self._sql.insert(hourly_use, _use.columns, uses, _ADD)
         registers = [(i, *register) for i in sorted(self._changed) if (register := self._registers[i]) is not None]
+        known = [one for one in registers if one[0] in self._stored]
+        # One that another worker has begun meanwhile is a conflict: it is read when the work runs again.
+        begun = [one for one in registers if one[0] not in self._stored]
+        self._sql.insert(session_registers, _REGISTER, known, _REPLACE_REGISTER)
+        self._sql.insert(session_registers, _REGISTER, begun, OR_CONFLICT)
+        self._stored |= self._changed
         self._changed.clear()
-        self._sql.insert(session_registers, _REGISTER, registers, _REPLACE_REGISTER)

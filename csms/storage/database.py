@@ -157,10 +157,10 @@ class SqlDatabase:
             # Somebody holds a lock; rows go to the default partition until the next maintenance.
             _log.warn("no new partitions for now: {error}", error=error)
 
-    def _once(self, work: Callable[[SqlUnitOfWork], T], conflicts: int, *, writable: bool) -> T:
+    def _once(self, work: Callable[[SqlUnitOfWork], T], failures: int, *, writable: bool) -> T:
         engine = self._engines.write if writable else self._engines.read
         with self._transaction(engine) as connection:
-            sql = Sql(connection, self._bulk, self._ids, writable=writable, careful=conflicts > 0)
+            sql = Sql(connection, self._bulk, self._ids, writable=writable, careful=failures > 0)
             unit_of_work = SqlUnitOfWork(sql)
             result = work(unit_of_work)
             unit_of_work.flush()
@@ -176,13 +176,13 @@ class SqlDatabase:
             yield connection
 
     def _tried(self, name: str, once: Callable[[int], T]) -> T:
-        """Call ``once`` (with the number of conflicts so far) until it succeeds or there is no use in trying again."""
+        """Call ``once`` (with the number of failures so far) until it succeeds or there is no use in trying again."""
         conflicts = losses = 0
         while True:
             if self._running.cancelled:
                 raise DatabaseUnavailable("the database is being stopped")
             try:
-                return once(conflicts)
+                return once(conflicts + losses)
             except Exception as error:
                 trouble = trouble_of(error)
                 if trouble is Trouble.CONFLICT:

@@ -54,7 +54,7 @@ class Sql:
         self._writes: list[Write] = []
         self.writable = writable
         self.careful = careful
-        """This work has met a conflict before: look before writing what may be there already."""
+        """This work has failed before, or its commit was lost: look before writing what may be there already."""
         self._free_ids: dict[Table, list[int]] = {}
         self._last_id: dict[Table, int] = {}
         self._wanted_ids: dict[Table, int] = {}

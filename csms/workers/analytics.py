@@ -57,7 +57,8 @@ class HourlyWork:
 
 def add_up(notifications: Sequence[Notification], uow: UnitOfWork, now: datetime) -> None:
     """Add the notifications that had not been there before to the hours of their chargers."""
-    new = set(uow.consumed.first_times(CONSUMER, [one.event_id for one in notifications], now))
+    event_ids = [one.event_id for one in notifications]
+    new = set(uow.consumed.first_times(CONSUMER, event_ids, now, optimistic=True))
     mentioned = {one.data["sessionId"] for one in notifications if one.event_id in new}
     known = uow.analytics.registers(mentioned)
     begun = uow.sessions.fetch(mentioned - known.keys())

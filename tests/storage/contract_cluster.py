@@ -117,6 +117,15 @@ class ClusterContract(DatabaseCase):
         self.assertEqual(await self.write(work), expected)
         self.assertEqual(await self.look(lambda uow: uow.analytics.registers([7]).get(7)), expected)
 
+    async def test_racing_rollups_of_one_session_go_on_where_the_other_has_left_off(self) -> None:
+        def advance(uow: SqlUnitOfWork, _: int) -> None:
+            energy_wh, at = uow.analytics.registers([7]).get(7, (0.0, NOW))
+            uow.analytics.set_register(7, energy_wh + 1, at + timedelta(seconds=1))
+
+        await self.race(advance)
+        found = await self.look(lambda uow: uow.analytics.registers([7]))
+        self.assertEqual(found[7], (10.0, NOW + timedelta(seconds=10)))
+
     async def test_a_sign_in_link_works_once_and_before_it_expires(self) -> None:
         for name in ("fresh", "old"):
             expiry = NOW + timedelta(minutes=1 if name == "fresh" else -1)

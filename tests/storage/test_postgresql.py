@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThread
 from csms.domain.model import Charger
 from csms.ports import DatabaseUnavailable
 from csms.storage import engines, partitions
+from csms.storage.tables import charging_sessions
 from csms.storage.unit_of_work import SqlUnitOfWork
 from tests.gateway.case import until
 from tests.servers import drop_database, postgresql_url
@@ -131,7 +132,7 @@ class LossTests(PostgresqlCase):
         self.assertEqual([one.vendor for one in await self.look(lambda uow: uow.chargers.page())], ["xx", "xx"])
 
     async def test_rows_are_changed_in_the_order_of_their_ids(self) -> None:
-        """So a batch, and a rollup that holds the same sessions in that order, never wait for each other."""
+        """So two that change the same rows never wait for each other in a circle."""
         adding = (a_session(1, number) for number in (1, 2))
         first, second = await self.write(lambda uow: [uow.sessions.add(one).id for one in adding])
         other = await self.opened()
@@ -139,7 +140,7 @@ class LossTests(PostgresqlCase):
         self.addCleanup(release.set)
 
         def hold(uow: SqlUnitOfWork) -> None:
-            uow.analytics.registers([first])
+            uow._sql.hold(charging_sessions, [first])
             held.set()
             release.wait(30)
 
