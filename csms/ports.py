@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -19,13 +20,17 @@ T = TypeVar("T")
 # --- broker ---------------------------------------------------------------------------------------------------------
 
 
+NO_HEADERS: Mapping[str, str | int] = MappingProxyType({})
+"""One for all: thousands of messages are kept."""
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message for the broker or from it. ``message_id`` is unique and stays the same when it is sent again."""
 
     body: bytes
     message_id: str
     type: str = ""
-    headers: Mapping[str, str | int] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str | int] = NO_HEADERS
     reply_to: str = ""
     correlation_id: str = ""
     expiration_s: float | None = None

@@ -59,7 +59,8 @@ class Acks:
             self._channel.ack(last, multiple=True)
         for tag in sorted(tag for tag in self._acked if tag > last):
             self._channel.ack(tag, multiple=False)
-        self._held = {tag: None for tag in self._held if tag not in self._acked}
+        for tag in self._acked:
+            del self._held[tag]
         self._acked.clear()
 
     def forget(self) -> None:

@@ -7,7 +7,7 @@ when the first browser needs it: most gateways see thousands a second, and many 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -116,9 +116,11 @@ class EventRing:
         self._kept = kept
         self._max_bytes = max_bytes
         self._to_wire = to_wire
-        self._events: dict[int, Event] = {}
-        self._positions: dict[str, int] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._events: deque[Event] = deque()
+        self._positions: dict[int, int] = {}
+        """By the hashes of event ids: of the events, and of more that were here before them."""
+        self._remembered: deque[int] = deque()
+        """Those hashes, the oldest first."""
         self._bytes = 0
         self._listeners: list[Callable[[], None]] = []
         self._watchers: list[tuple[str, Callable[[Notification | None], None]]] = []
@@ -132,29 +134,30 @@ class EventRing:
 
     def __getitem__(self, position: int) -> Event:
         """The event at ``position``: begin <= position < end."""
-        return self._events[position]
+        return self._events[position - self.begin]
 
     def position(self, event_id: str) -> int | None:
         """Where the event stands; None when it was never here or is gone."""
-        return self._positions.get(event_id)
+        position = self._positions.get(hash(event_id), -1)
+        return position if self.begin <= position < self.end else None
 
     def has_had(self, event_id: str) -> bool:
         """Whether the event was here lately, as far as is remembered."""
-        return event_id in self._seen
+        return hash(event_id) in self._positions
 
     def append(self, event_id: str, kind: str, body: bytes) -> bool:
         """Add the newest event, a notification's ``body``, and tell the listeners.
 
         False when it was here before: brokers deliver twice.
         """
-        if event_id in self._seen:
+        if self.has_had(event_id):
             return False
-        self._remember(event_id)
+        self._remember(hash(event_id))
         for watched, watcher in self._watchers:
             if kind == watched:
                 watcher(_readable(event_id, body))
-        event = self._events[self.end] = Event(event_id, kind, body, self._to_wire)
-        self._positions[event_id] = self.end
+        event = Event(event_id, kind, body, self._to_wire)
+        self._events.append(event)
         self._bytes += event.weight
         self.end += 1
         while len(self._events) > self._kept or (self._bytes > self._max_bytes and len(self._events) > 1):
@@ -165,7 +168,6 @@ class EventRing:
     def break_off(self) -> None:
         """Forget all events because some were missed: whoever stands anywhere in the ring finds it moved on."""
         self._events.clear()
-        self._positions.clear()
         self._bytes = 0
         self.end += 1
         self.begin = self.end
@@ -181,16 +183,15 @@ class EventRing:
         """Call ``watcher`` with every new notification of ``kind``, and with None when some may have been missed."""
         self._watchers.append((kind, watcher))
 
-    def _remember(self, event_id: str) -> None:
+    def _remember(self, hashed: int) -> None:
         # Longer than the events themselves: after a lost connection the stream repeats the last minute.
-        self._seen[event_id] = None
-        if len(self._seen) > 4 * self._kept:
-            self._seen.popitem(last=False)
+        self._positions[hashed] = self.end
+        self._remembered.append(hashed)
+        if len(self._remembered) > 4 * self._kept:
+            del self._positions[self._remembered.popleft()]
 
     def _drop_oldest(self) -> None:
-        oldest = self._events.pop(self.begin)
-        self._positions.pop(oldest.id)
-        self._bytes -= oldest.weight
+        self._bytes -= self._events.popleft().weight
         self.begin += 1
 
     def _tell(self) -> None:
