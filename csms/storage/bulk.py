@@ -8,13 +8,14 @@ statement over all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     BindParameter,
     Column,
     ColumnElement,
@@ -24,11 +25,10 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
+    make_url,
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -197,25 +197,31 @@ def _text(rows: Sequence[Any]) -> str:
     return _json.encode(rows).decode()
 
 
-_POSTGRESQL: Dialect = postgresql.dialect()
-_SQLITE: Dialect = sqlite.dialect()
+@cache
+def _dialect(name: str) -> Dialect:
+    # Loaded when it is used: SQLAlchemy's for PostgreSQL takes several megabytes.
+    return make_url(f"{name}://").get_dialect()()
+
+
+def _quoted(dialect: str) -> Callable[[str], str]:
+    return _dialect(dialect).identifier_preparer.quote
 
 
 def _postgresql_value(column: Column[Any], index: int) -> str:
-    type_name = column.type.compile(_POSTGRESQL)
-    return f"(v->>{index})::{type_name.split(' COLLATE')[0]} AS {_POSTGRESQL.identifier_preparer.quote(column.name)}"
+    type_name = column.type.compile(_dialect("postgresql"))
+    return f"(v->>{index})::{type_name.split(' COLLATE')[0]} AS {_quoted('postgresql')(column.name)}"
 
 
 @lru_cache(maxsize=256)
 def _postgresql_insert(table: Table, columns: tuple[str, ...], clause: str) -> str:
-    names = ", ".join(map(_POSTGRESQL.identifier_preparer.quote, columns))
+    names = ", ".join(map(_quoted("postgresql"), columns))
     values = ", ".join(_postgresql_value(table.c[name], index) for index, name in enumerate(columns))
     return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM jsonb_array_elements(%s::jsonb) AS v {clause}"
 
 
 @lru_cache(maxsize=256)
 def _postgresql_update(table: Table, columns: Columns) -> str:
-    quote = _POSTGRESQL.identifier_preparer.quote
+    quote = _quoted("postgresql")
     values = ", ".join(_postgresql_value(table.c[name], index) for index, (name, _) in enumerate(columns, start=1))
     changes = ", ".join(
         f"{quote(name)} = CASE WHEN changed.mask & {bit} <> 0 THEN changed.{quote(name)} ELSE t.{quote(name)} END"
@@ -233,13 +239,13 @@ def _postgresql_update(table: Table, columns: Columns) -> str:
 
 @lru_cache(maxsize=256)
 def _sqlite_insert(table: Table, columns: tuple[str, ...], clause: str) -> str:
-    names = ", ".join(map(_SQLITE.identifier_preparer.quote, columns))
+    names = ", ".join(map(_quoted("sqlite"), columns))
     return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))}) {clause}"
 
 
 @lru_cache(maxsize=256)
 def _sqlite_update(table: Table, columns: Columns) -> str:
-    quote = _SQLITE.identifier_preparer.quote
+    quote = _quoted("sqlite")
     changes = ", ".join(
         f"{quote(name)} = CASE WHEN ?1 & {bit} THEN ?{index} ELSE {quote(name)} END"
         for index, (name, bit) in enumerate(columns, start=2)

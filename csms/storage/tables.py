@@ -23,9 +23,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
+from csms.storage.traits import NUMBERED, ROOMY, by_month, only
 from csms.storage.types import Id, OrderedText, UtcDateTime
 
 metadata = MetaData(
@@ -57,9 +57,6 @@ def _number(name: str) -> Column[Any]:
 def _time(name: str) -> Column[Any]:
     return Column(name, UtcDateTime, nullable=False)
 
-
-# Room in each page for the new version of a row that changes with every message.
-_ROOM: dict[str, Any] = {"postgresql_with": {"fillfactor": "70"}, "sqlite_autoincrement": True}
 
 installation = Table(
     "installation",
@@ -99,14 +96,8 @@ chargers = Table(
     *_times("created_at"),
     UniqueConstraint("device_id"),
     Index(None, "gateway"),
-    Index(
-        "ix_chargers_certificate_name",
-        "certificate_name",
-        unique=True,
-        postgresql_where=text("certificate_name <> ''"),
-        sqlite_where=text("certificate_name <> ''"),
-    ),
-    **_ROOM,
+    Index("ix_chargers_certificate_name", "certificate_name", unique=True, **only("certificate_name <> ''")),
+    **ROOMY,
 )
 
 connectors = Table(
@@ -119,7 +110,7 @@ connectors = Table(
     *_texts("status", "error_code", "info", "vendor_id", "vendor_error_code"),
     *_times("status_at", "received_at"),
     UniqueConstraint("charger_id", "evse_id", "connector_id"),
-    **_ROOM,
+    **ROOMY,
 )
 
 reported_variables = Table(
@@ -170,32 +161,11 @@ charging_sessions = Table(
     *_texts("flags"),
     UniqueConstraint("charger_id", "transaction_key"),
     UniqueConstraint("charger_id", "start_key_digest"),
-    Index(
-        "ix_charging_sessions_active",
-        "charger_id",
-        postgresql_where=text("state = 'active'"),
-        sqlite_where=text("state = 'active'"),
-    ),
-    Index(
-        "ix_charging_sessions_active_token",
-        "id_token_key",
-        postgresql_where=text("state = 'active'"),
-        sqlite_where=text("state = 'active'"),
-    ),
-    Index(
-        "ix_charging_sessions_active_group",
-        "group_key",
-        postgresql_where=text("state = 'active' AND group_key IS NOT NULL"),
-        sqlite_where=text("state = 'active' AND group_key IS NOT NULL"),
-    ),
-    Index(
-        "ix_charging_sessions_stop",
-        "charger_id",
-        "stop_key_digest",
-        postgresql_where=text("stop_key_digest IS NOT NULL"),
-        sqlite_where=text("stop_key_digest IS NOT NULL"),
-    ),
-    **_ROOM,
+    Index("ix_charging_sessions_active", "charger_id", **only("state = 'active'")),
+    Index("ix_charging_sessions_active_token", "id_token_key", **only("state = 'active'")),
+    Index("ix_charging_sessions_active_group", "group_key", **only("state = 'active' AND group_key IS NOT NULL")),
+    Index("ix_charging_sessions_stop", "charger_id", "stop_key_digest", **only("stop_key_digest IS NOT NULL")),
+    **ROOMY,
 )
 
 transaction_events = Table(
@@ -241,14 +211,8 @@ meter_values = Table(
     Column("value", Double),
     *_texts("unit", "raw_value"),
     UniqueConstraint("charger_id", "sampled_at", "series_key"),
-    Index(
-        "ix_meter_values_session",
-        "session_id",
-        "sampled_at",
-        postgresql_where=text("session_id <> 0"),
-        sqlite_where=text("session_id <> 0"),
-    ),
-    postgresql_partition_by="RANGE (sampled_at)",
+    Index("ix_meter_values_session", "session_id", "sampled_at", **only("session_id <> 0")),
+    **by_month("sampled_at"),
 )
 
 charger_data = Table(
@@ -258,7 +222,7 @@ charger_data = Table(
     _time("received_at"),
     *_texts("message_id", "connection_id", "unique_id", "action", "ocpp_version", "gateway", "raw", "answer", "error"),
     UniqueConstraint("charger_id", "received_at", "message_id"),
-    postgresql_partition_by="RANGE (received_at)",
+    **by_month("received_at"),
 )
 
 id_tokens = Table(
@@ -275,7 +239,7 @@ id_tokens = Table(
     *_texts("note"),
     *_times("created_at"),
     UniqueConstraint("token_key"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 outbox = Table(
@@ -286,7 +250,7 @@ outbox = Table(
     *_texts("event_id", "routing_key", "body"),
     _time("taken_at"),
     Column("shard", Integer, nullable=True),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 consumed_events = Table(
@@ -349,5 +313,5 @@ dead_letters = Table(
     *_texts("exchange", "routing_key", "queue", "reason"),
     _time("died_at"),
     *_times("replay_requested_at"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint
 
 from csms.storage.tables import metadata
+from csms.storage.traits import NUMBERED, only
 from csms.storage.types import Id, OrderedText, UtcDateTime
 
 issued_certificates = Table(
@@ -21,7 +22,7 @@ issued_certificates = Table(
     UniqueConstraint("fingerprint"),
     Index(None, "common_name"),
     Index(None, "serial_number"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 certificate_requests = Table(
@@ -33,11 +34,6 @@ certificate_requests = Table(
     Column("attempts", BigInteger, nullable=False),
     *(Column(name, UtcDateTime, nullable=False) for name in ("received_at", "due_at")),
     Column("finished_at", UtcDateTime, nullable=True),
-    Index(
-        "ix_certificate_requests_due",
-        "due_at",
-        postgresql_where=text("state = 'waiting'"),
-        sqlite_where=text("state = 'waiting'"),
-    ),
-    sqlite_autoincrement=True,
+    Index("ix_certificate_requests_due", "due_at", **only("state = 'waiting'")),
+    **NUMBERED,
 )

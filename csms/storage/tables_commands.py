@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Table, Text, UniqueConstraint
 
 from csms.storage.tables import metadata
+from csms.storage.traits import NUMBERED, ROOMY, only
 from csms.storage.types import Id, OrderedText, UtcDateTime
 
 
@@ -22,11 +23,7 @@ def _times(*names: str, nullable: bool = False) -> list[Column[Any]]:
     return [Column(name, UtcDateTime, nullable=nullable) for name in names]
 
 
-def _where(condition: str) -> dict[str, Any]:
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
-
-
-_OPEN = _where("state IN ('waiting', 'queued', 'sent')")
+_OPEN = only("state IN ('waiting', 'queued', 'sent')")
 
 commands = Table(
     "commands",
@@ -47,11 +44,10 @@ commands = Table(
     UniqueConstraint("command_id"),
     Index("ix_commands_open", "charger_id", **_OPEN),
     Index("ix_commands_due", "look_at", **_OPEN),
-    Index("ix_commands_batch", "batch_id", "state", **_where("batch_id <> ''")),
+    Index("ix_commands_batch", "batch_id", "state", **only("batch_id <> ''")),
     Index(None, "device_id", "command_id"),
     Index(None, "created_at"),
-    postgresql_with={"fillfactor": "70"},
-    sqlite_autoincrement=True,
+    **ROOMY,
 )
 
 command_batches = Table(
@@ -65,5 +61,5 @@ command_batches = Table(
     *_times("created_at"),
     UniqueConstraint("batch_id"),
     Index(None, "created_at"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )

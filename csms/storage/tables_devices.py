@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Table, Text, UniqueConstraint
 
 from csms.storage.tables import metadata
+from csms.storage.traits import NUMBERED, only
 from csms.storage.types import Id, OrderedText, UtcDateTime
 
 
@@ -42,12 +43,6 @@ def _optional_times(*names: str) -> list[Column[Any]]:
     return [Column(name, UtcDateTime, nullable=True) for name in names]
 
 
-def _where(condition: str) -> dict[str, Any]:
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
-
-
-_NUMBERED: dict[str, Any] = {"sqlite_autoincrement": True}
-
 configuration_keys = Table(
     "configuration_keys",
     metadata,
@@ -63,7 +58,7 @@ configuration_keys = Table(
     *_optional_times("wanted_at", "answered_at"),
     *_texts("command_id"),
     UniqueConstraint("charger_id", "name_key"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 local_lists = Table(
@@ -79,7 +74,7 @@ local_lists = Table(
     *_optional_times("updated_at"),
     *_texts("command_id"),
     UniqueConstraint("charger_id"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 local_list_entries = Table(
@@ -94,7 +89,7 @@ local_list_entries = Table(
     *_texts("parent"),
     UniqueConstraint("charger_id", "id_token_key"),
     Index(None, "id_token_key"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 reservations = Table(
@@ -111,8 +106,8 @@ reservations = Table(
     *_optional_numbers("session_id"),
     *_texts("command_id"),
     Index(None, "charger_id"),
-    Index("ix_reservations_active", "expires_at", **_where("state = 'active'")),
-    **_NUMBERED,
+    Index("ix_reservations_active", "expires_at", **only("state = 'active'")),
+    **NUMBERED,
 )
 
 charging_profiles = Table(
@@ -131,7 +126,7 @@ charging_profiles = Table(
     *_times("set_at"),
     *_texts("command_id"),
     UniqueConstraint("charger_id", "profile_id"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 composite_schedules = Table(
@@ -147,7 +142,7 @@ composite_schedules = Table(
     *_times("reported_at"),
     *_texts("command_id"),
     UniqueConstraint("charger_id", "evse_id"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 jobs = Table(
@@ -163,7 +158,7 @@ jobs = Table(
     *_times("created_at", "updated_at"),
     *_texts("command_id"),
     Index(None, "charger_id"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 installed_certificates = Table(
@@ -175,7 +170,7 @@ installed_certificates = Table(
     *_optional_times("installed_at", "reported_at"),
     *_texts("command_id"),
     Index(None, "charger_id"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 wanted_availability = Table(
@@ -190,7 +185,7 @@ wanted_availability = Table(
     *_optional_times("applied_at"),
     *_texts("command_id"),
     UniqueConstraint("charger_id", "evse_id", "connector_id"),
-    **_NUMBERED,
+    **NUMBERED,
 )
 
 security_events = Table(
@@ -202,5 +197,5 @@ security_events = Table(
     *_flags("critical"),
     *_times("occurred_at", "received_at"),
     Index(None, "charger_id"),
-    **_NUMBERED,
+    **NUMBERED,
 )

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
 from csms.storage.tables import metadata
+from csms.storage.traits import NUMBERED
 from csms.storage.types import Id, OrderedText, UtcDateTime
 
 
@@ -32,7 +33,7 @@ users = Table(
     Column("version", BigInteger, nullable=False),
     *_times("created_at"),
     UniqueConstraint("name_key"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 api_tokens = Table(
@@ -45,7 +46,7 @@ api_tokens = Table(
     *_texts("created_by"),
     UniqueConstraint("token_hash"),
     Index(None, "user_id"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 audit_log = Table(
@@ -58,7 +59,7 @@ audit_log = Table(
     *_texts("before", "after"),
     Index(None, "at"),
     Index(None, "target"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 idempotency_keys = Table(

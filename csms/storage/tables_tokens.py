@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, Text, UniqueConstraint
 
 from csms.storage.tables import metadata
+from csms.storage.traits import NUMBERED
 from csms.storage.types import Id, OrderedText, UtcDateTime
 
 id_token_groups = Table(
@@ -17,7 +18,7 @@ id_token_groups = Table(
     Column("note", Text, nullable=False),
     Column("created_at", UtcDateTime),
     UniqueConstraint("name_key"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 unknown_tokens = Table(
@@ -34,5 +35,5 @@ unknown_tokens = Table(
     Column("sessions", BigInteger, nullable=False),
     UniqueConstraint("charger_id", "token_key"),
     Index(None, "last_seen"),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
