@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, delete, select
@@ -76,8 +77,8 @@ class SqlChargers:
         self._missing: set[int] = set()
         self._places: dict[_Place, Connector] = {}
         self._complete: set[int] = set()
-        self._chargers = Tracked(sql, _charger, self._index_charger)
-        self._connectors = Tracked(sql, _connector, self._index_connector)
+        self._chargers = Tracked(sql, _charger, partial(_index_charger, self._by_device_id, self._missing))
+        self._connectors = Tracked(sql, _connector, partial(_index_connector, self._places))
         self._reports: dict[tuple[int, int], ReportedVariable] = {}
 
     def get(self, charger_id: int) -> Charger | None:
@@ -199,12 +200,14 @@ class SqlChargers:
             self._connectors.fetch(self._sql.made(_connectors_of), chargers=wanted)
             self._complete |= wanted
 
-    def _index_charger(self, charger: Charger) -> None:
-        self._by_device_id[charger.device_id] = charger
-        self._missing.discard(charger.id)
 
-    def _index_connector(self, connector: Connector) -> None:
-        self._places[connector.charger_id, connector.evse_id, connector.connector_id] = connector
+def _index_charger(by_device_id: dict[str, Charger | None], missing: set[int], charger: Charger) -> None:
+    by_device_id[charger.device_id] = charger
+    missing.discard(charger.id)
+
+
+def _index_connector(places: dict[_Place, Connector], connector: Connector) -> None:
+    places[connector.charger_id, connector.evse_id, connector.connector_id] = connector
 
 
 def _completed(variable: ReportedVariable, earlier: ReportedVariable) -> ReportedVariable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import func, select
 
@@ -29,7 +30,7 @@ class SqlCommands:
         self._by_command_id: dict[str, Command] = {}
         self._open_of: set[int] = set()
         """Chargers whose open commands are all known."""
-        self._commands = Tracked(sql, _command, self._index)
+        self._commands = Tracked(sql, _command, partial(_index, self._by_command_id))
         self._batches = Tracked(sql, _batch)
 
     def get(self, command_id: str) -> Command | None:
@@ -106,5 +107,6 @@ class SqlCommands:
         self._batches.flush()
         self._commands.flush()
 
-    def _index(self, command: Command) -> None:
-        self._by_command_id[command.command_id] = command
+
+def _index(by_command_id: dict[str, Command], command: Command) -> None:
+    by_command_id[command.command_id] = command

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -133,7 +133,7 @@ class SqlDeviceRecords(Generic[R]):
         self._by_charger: defaultdict[int, dict[int, R]] = defaultdict(dict)
         self._complete: set[int] = set()
         self._removed: list[int] = []
-        self._records: Tracked[R] = Tracked(sql, shape, self._index)
+        self._records: Tracked[R] = Tracked(sql, shape, partial(_index, self._by_charger))
 
     def of(self, charger_id: int) -> Sequence[R]:
         self.load([charger_id])
@@ -188,8 +188,9 @@ class SqlDeviceRecords(Generic[R]):
             gone, self._removed = self._removed, []
             self._sql.change(delete(self._shape.table).where(self._sql.any_of(self._shape.table.c.id, gone)))
 
-    def _index(self, record: R) -> None:
-        self._by_charger[record.charger_id][record.id] = record
+
+def _index(by_charger: defaultdict[int, dict[int, R]], record: R) -> None:
+    by_charger[record.charger_id][record.id] = record
 
 
 class SqlReservations(SqlDeviceRecords[Reservation]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, and_, select, union
@@ -80,8 +81,8 @@ class SqlSessions:
 
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
-        self._sessions = Tracked(sql, _session, self._index)
         self._by_charger: defaultdict[int, list[Session]] = defaultdict(list)
+        self._sessions = Tracked(sql, _session, partial(_index, self._by_charger))
         self._all_active: set[int] = set()
         self._asked_tokens: set[str] = set()
         self._asked_groups: set[str] = set()
@@ -292,8 +293,9 @@ class SqlSessions:
             self._known_events.add(asked[row[0], row[1], row[2]])
         self._asked_events.update(asked.values())
 
-    def _index(self, session: Session) -> None:
-        self._by_charger[session.charger_id].append(session)
+
+def _index(by_charger: defaultdict[int, list[Session]], session: Session) -> None:
+    by_charger[session.charger_id].append(session)
 
 
 def _oldest_first(sessions: Iterable[Session]) -> list[Session]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace as changed
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import delete, exists, func, select
 
@@ -32,7 +33,7 @@ class SqlTokenGroups:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
         self._by_key: dict[str, TokenGroup | None] = {}
-        self._groups = Tracked(sql, _group, self._index)
+        self._groups = Tracked(sql, _group, partial(_index, self._by_key))
 
     def get(self, name: str) -> TokenGroup | None:
         self._load([name])
@@ -80,8 +81,9 @@ class SqlTokenGroups:
             for key in wanted:
                 self._by_key.setdefault(key, None)
 
-    def _index(self, group: TokenGroup) -> None:
-        self._by_key[folded(group.name)] = group
+
+def _index(by_key: dict[str, TokenGroup | None], group: TokenGroup) -> None:
+    by_key[folded(group.name)] = group
 
 
 class SqlUnknownTokens:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace as changed
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -36,7 +37,7 @@ class SqlIdTokens:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
         self._by_key: dict[str, IdToken | None] = {}
-        self._tokens = Tracked(sql, _token, self._index)
+        self._tokens = Tracked(sql, _token, partial(_index, self._by_key))
 
     def get(self, token: str) -> IdToken | None:
         key = folded(token)
@@ -66,7 +67,7 @@ class SqlIdTokens:
             total += self._sql.send()
         # What this transaction has seen of them is old now.
         self._by_key.clear()
-        self._tokens = Tracked(self._sql, _token, self._index)
+        self._tokens = Tracked(self._sql, _token, partial(_index, self._by_key))
         return Stored(added=total - known, replaced=known)
 
     def page(self, *, after: str = "", limit: int = 100) -> Sequence[IdToken]:
@@ -104,5 +105,6 @@ class SqlIdTokens:
         """Write what is new and what changed."""
         self._tokens.flush()
 
-    def _index(self, token: IdToken) -> None:
-        self._by_key[folded(token.token)] = token
+
+def _index(by_key: dict[str, IdToken | None], token: IdToken) -> None:
+    by_key[folded(token.token)] = token

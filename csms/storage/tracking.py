@@ -71,7 +71,11 @@ class Shape(Generic[R]):
 
 
 class Tracked(Generic[R]):
-    """The records of one table that a transaction knows: one object for each row, new ones included."""
+    """The records of one table that a transaction knows: one object for each row, new ones included.
+
+    ``on_attach`` is told of each. It must not refer to whoever has this map: in a circle, all records of a transaction
+    would wait for the garbage collector.
+    """
 
     def __init__(self, sql: Sql, shape: Shape[R], on_attach: Callable[[R], None] = lambda _: None) -> None:
         self._sql = sql

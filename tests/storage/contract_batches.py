@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from itertools import pairwise
 
@@ -74,6 +75,18 @@ class BatchesContract(DatabaseCase):
         self.assertGreater(made.hits, 0)
         await self.write(handled, fleet.mixed(transactions), epoch)
         self.assertEqual(made_once.cache_info().misses, made.misses)
+
+    async def test_records_of_a_transaction_do_not_wait_for_the_garbage_collector(self) -> None:
+        ids, epoch = await self.write(prepare, 30)
+        fleet = Fleet(ids)
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        self.addCleanup(gc.garbage.clear)
+        self.addCleanup(gc.set_debug, 0)
+        await self.write(handled, [fleet.start(index) for index in range(30)], epoch)
+        gc.collect()
+        found = {type(one) for one in gc.garbage}
+        self.assertEqual({kind for kind in found if kind.__module__.startswith("csms.")}, set())
 
     async def test_a_batch_without_preloading_has_the_same_effects(self) -> None:
         ids, epoch = await self.write(prepare, 60)
