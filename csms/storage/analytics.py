@@ -47,7 +47,7 @@ class SqlConsumed:
         wanted = dict.fromkeys(event_ids)
         if not wanted:
             return frozenset()
-        if self._sql.careful or not optimistic:
+        if not (optimistic and self._sql.may_assume()):
             for row in self._sql.rows(self._sql.made(_consumed), consumer=consumer, events=list(wanted)):
                 del wanted[row[0]]
         rows = [(consumer, event_id, now) for event_id in wanted]

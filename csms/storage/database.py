@@ -23,7 +23,7 @@ from csms.storage import maintenance, schema
 from csms.storage.backup import skip_ids
 from csms.storage.bulk import bulk_for
 from csms.storage.engines import Engines, database_url, open_engines
-from csms.storage.errors import Trouble, trouble_of
+from csms.storage.errors import Assumption, Trouble, trouble_of
 from csms.storage.ids import Ids
 from csms.storage.running import Running
 from csms.storage.schema import SchemaState
@@ -162,8 +162,13 @@ class SqlDatabase:
         with self._transaction(engine) as connection:
             sql = Sql(connection, self._bulk, self._ids, writable=writable, careful=failures > 0)
             unit_of_work = SqlUnitOfWork(sql)
-            result = work(unit_of_work)
-            unit_of_work.flush()
+            try:
+                result = work(unit_of_work)
+                unit_of_work.flush()
+            except Exception as error:
+                if sql.has_assumed and trouble_of(error) is Trouble.FAULT:
+                    raise Assumption(str(error)) from error
+                raise
         return result
 
     def _in_transaction(self, step: Callable[[Connection], T], _: int) -> T:

@@ -9,11 +9,15 @@ from enum import Enum
 from sqlalchemy import exc
 
 
+class Assumption(Exception):  # noqa: N818 - it names what happened
+    """The work has failed by itself, but it had assumed what may not be so: see what it does when it looks."""
+
+
 class Trouble(Enum):
     """What to do about a failed transaction."""
 
     CONFLICT = "conflict"
-    """Met another transaction: run the same work again at once."""
+    """Met another transaction, or what it had not looked for: run the same work again at once."""
     LOST = "connection lost"
     """The connection died, perhaps in the commit: run the same work once more on a new one."""
     UNAVAILABLE = "unavailable"
@@ -48,6 +52,8 @@ _SQLITE_SCHEMA = ("no such table", "no such column")
 
 def trouble_of(error: BaseException) -> Trouble:
     """What ``error``, raised by a transaction, means."""
+    if isinstance(error, Assumption):
+        return Trouble.CONFLICT
     if isinstance(error, exc.TimeoutError):
         return Trouble.UNAVAILABLE
     if isinstance(error, exc.DBAPIError):

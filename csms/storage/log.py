@@ -35,7 +35,7 @@ class SqlMessageLog:
 
     def answered(self, messages: Sequence[ChargerMessage], *, optimistic: bool = False) -> Mapping[str, str]:
         keys = [(message.charger_id, message.timestamp, message.message_id) for message in messages]
-        if self._sql.careful or not optimistic:
+        if not (optimistic and self._sql.may_assume()):
             self._ask({key for key in keys if key not in self._answers})
         found = ((key[2], self._answers.get(key)) for key in keys)
         return {message_id: answer for message_id, answer in found if answer is not None}

@@ -55,9 +55,16 @@ class Sql:
         self.writable = writable
         self.careful = careful
         """This work has failed before, or its commit was lost: look before writing what may be there already."""
+        self.has_assumed = False
+        """The work went on without having looked."""
         self._free_ids: dict[Table, list[int]] = {}
         self._last_id: dict[Table, int] = {}
         self._wanted_ids: dict[Table, int] = {}
+
+    def may_assume(self) -> bool:
+        """Whether this work may go on as if nothing were there already. It is noted."""
+        self.has_assumed = self.has_assumed or not self.careful
+        return not self.careful
 
     def made(self, make: Callable[..., E], *arguments: Hashable) -> E:
         """The statement that ``make`` gives for :class:`Clauses` and ``arguments``, made once in the process.

@@ -72,6 +72,26 @@ class LogContract(DatabaseCase):
         entries = await self.look(lambda uow: uow.log.page(1))
         self.assertEqual(sorted(entry.answer for entry in entries), ["again", "first"])
 
+    async def test_work_that_fails_for_want_of_having_looked_is_told_of_the_repeat(self) -> None:
+        message = a_message(1)
+        await self.write(lambda uow: uow.log.append([an_entry(message, "first")]))
+
+        def work(uow: SqlUnitOfWork) -> str:
+            return uow.log.answered([message], optimistic=True)[message.message_id]
+
+        self.assertEqual(await self.write(work), "first")
+
+    async def test_work_that_fails_by_itself_fails_though_it_has_assumed(self) -> None:
+        tries: list[str] = []
+
+        def work(uow: SqlUnitOfWork) -> None:
+            uow.log.answered([a_message(1)], optimistic=True)
+            tries.append("again")
+            raise ZeroDivisionError
+
+        await self.refused(self.write(work), ZeroDivisionError)
+        self.assertEqual(len(tries), 2)
+
     async def test_the_log_of_a_charger_begins_with_the_newest(self) -> None:
         entries = [an_entry(a_message(1, n)) for n in (2, 3, 1)]
         await self.write(lambda uow: uow.log.append([*entries, an_entry(a_message(2))]))
