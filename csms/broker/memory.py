@@ -39,7 +39,7 @@ from csms.ports import (
 
 _log = Logger(namespace="csms.broker")
 
-STREAM_LENGTH = 1000
+STREAM_LENGTH = 5000
 """Whoever reads the stream lives in this process and has everything since it began: little has to be read again."""
 STOP_TIMEOUT_S = 10.0
 SWEEP_S = 0.1

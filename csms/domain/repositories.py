@@ -292,7 +292,7 @@ class Analytics(Protocol):
         ...
 
     def set_register(self, session_id: int, energy_wh: float, at: datetime) -> None:
-        """Note how far a session was added up. Nobody else can meanwhile, once :meth:`registers` has told where."""
+        """Note how far a session was added up, from where :meth:`registers` has told. Nobody else can meanwhile."""
         ...
 
 

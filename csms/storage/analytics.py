@@ -51,7 +51,7 @@ class SqlConsumed:
             for row in self._sql.rows(self._sql.made(_consumed), consumer=consumer, events=list(wanted)):
                 del wanted[row[0]]
         rows = [(consumer, event_id, now) for event_id in wanted]
-        self._sql.insert(consumed_events, ("consumer", "event_id", "consumed_at"), rows, OR_CONFLICT)
+        self._sql.insert_new(consumed_events, ("consumer", "event_id", "consumed_at"), rows)
         return frozenset(wanted)
 
 

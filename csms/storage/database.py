@@ -23,7 +23,7 @@ from csms.storage import maintenance, schema
 from csms.storage.backup import skip_ids
 from csms.storage.bulk import bulk_for
 from csms.storage.engines import Engines, database_url, open_engines
-from csms.storage.errors import Assumption, Trouble, trouble_of
+from csms.storage.errors import Conflict, Trouble, trouble_of
 from csms.storage.ids import Ids
 from csms.storage.running import Running
 from csms.storage.schema import SchemaState
@@ -167,7 +167,8 @@ class SqlDatabase:
                 unit_of_work.flush()
             except Exception as error:
                 if sql.has_assumed and trouble_of(error) is Trouble.FAULT:
-                    raise Assumption(str(error)) from error
+                    # Perhaps it would not have, had it looked.
+                    raise Conflict(str(error)) from error
                 raise
         return result
 

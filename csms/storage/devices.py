@@ -33,7 +33,7 @@ from csms.domain.device_records import (
 )
 from csms.storage import tables_devices as tables
 from csms.storage.keys import digest, folded
-from csms.storage.sql import IGNORE, Clauses, Sql
+from csms.storage.sql import OR_CONFLICT, Clauses, Sql
 from csms.storage.tracking import Shape, Tracked
 
 
@@ -235,7 +235,7 @@ class SqlSecurityEvents:
         """Write what was appended."""
         new, self._new = self._new, []
         rows = [_event.row(replace(event, id=self._sql.new_id(tables.security_events))) for event in new]
-        self._sql.insert(tables.security_events, _event.columns, rows, IGNORE)
+        self._sql.insert(tables.security_events, _event.columns, rows, OR_CONFLICT)
 
 
 class SqlDevices:

@@ -9,8 +9,8 @@ from enum import Enum
 from sqlalchemy import exc
 
 
-class Assumption(Exception):  # noqa: N818 - it names what happened
-    """The work has failed by itself, but it had assumed what may not be so: see what it does when it looks."""
+class Conflict(Exception):  # noqa: N818 - it names what happened
+    """Something was there already that the work had not looked for: run it again, and it will see it."""
 
 
 class Trouble(Enum):
@@ -52,7 +52,7 @@ _SQLITE_SCHEMA = ("no such table", "no such column")
 
 def trouble_of(error: BaseException) -> Trouble:
     """What ``error``, raised by a transaction, means."""
-    if isinstance(error, Assumption):
+    if isinstance(error, Conflict):
         return Trouble.CONFLICT
     if isinstance(error, exc.TimeoutError):
         return Trouble.UNAVAILABLE

@@ -16,7 +16,9 @@ from sqlalchemy import Connection, Table
 from csms.storage.bulk import Bulk
 
 AHEAD = 16
-"""How many times as many as are needed are fetched, if the last ones were fetched a moment ago."""
+"""How many times as many as are needed are fetched, if the last ones were fetched a moment ago ..."""
+MOST_AHEAD = 5000
+"""... and how many more at most."""
 KEPT_S = 1.0
 
 
@@ -58,17 +60,20 @@ class Ids:
             if is_busy and (ids := fetched.give(count)):
                 return ids
         # Without the lock: others may fetch meanwhile, and the numbers of both may be mixed.
-        ids = self._bulk.ids(connection, table, count * AHEAD if is_busy else count, taken)
+        more = min((AHEAD - 1) * count, MOST_AHEAD) if is_busy else 0
+        ids = self._bulk.ids(connection, table, count + more, taken)
         mine, ahead = ids[:count], ids[count:]
         with self._lock:
-            fetched.given = max(fetched.given, mine[-1])
-            fetched.at = time.monotonic()
-            if ahead and not (fetched.ids and fetched.ids[-1] > ahead[-1]):
-                fetched.ids = deque(ahead)
+            now = self._fetched.setdefault(table, _Fetched())
+            now.given = max(now.given, mine[-1])
+            # If all were forgotten meanwhile, these may be smaller than what another process was given.
+            if now is fetched:
+                now.at = time.monotonic()
+                if ahead and not (now.ids and now.ids[-1] > ahead[-1]):
+                    now.ids = deque(ahead)
         return mine
 
     def forget(self) -> None:
         """From now on, give out only what is fetched from now on: greater than what any process was given until now."""
         with self._lock:
-            # Who is fetching just now keeps the old ones.
             self._fetched.clear()

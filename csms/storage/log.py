@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, bindparam, select
 
 from csms.domain.messages import ChargerMessage
 from csms.domain.model import LogEntry
-from csms.storage.sql import OR_CONFLICT, Clauses, Sql
+from csms.storage.sql import Clauses, Sql
 from csms.storage.tables import charger_data
 from csms.storage.tracking import Shape
 
@@ -55,7 +55,7 @@ class SqlMessageLog:
         """Write what was appended."""
         rows = [_entry.row(entry) for entry in self._new]
         self._new.clear()
-        self._sql.insert(charger_data, _entry.columns, rows, OR_CONFLICT)
+        self._sql.insert_new(charger_data, _entry.columns, rows)
 
     def _ask(self, wanted: set[_Key]) -> None:
         if not wanted:

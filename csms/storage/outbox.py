@@ -13,7 +13,7 @@ from csms.domain.commands import order_of
 from csms.domain.messages import Notification, encode, encode_notification
 from csms.domain.repositories import OutboxRow
 from csms.domain.topology import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, notification_key
-from csms.storage.sql import IGNORE, Clauses, Sql
+from csms.storage.sql import OR_CONFLICT, Clauses, Sql
 from csms.storage.tables import outbox
 
 _COLUMNS = ("id", "exchange", "event_id", "routing_key", "body", "taken_at", "shard")
@@ -84,7 +84,7 @@ class SqlOutbox:
             for shard, row in self._new
         ]
         self._new.clear()
-        self._sql.insert(outbox, _COLUMNS, rows, IGNORE)
+        self._sql.insert(outbox, _COLUMNS, rows, OR_CONFLICT)
 
     def _add(self, shard: int | None, messages: Sequence[tuple[str, str, str, bytes]]) -> Sequence[OutboxRow]:
         self._sql.want_ids(outbox, len(messages))

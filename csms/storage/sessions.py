@@ -269,7 +269,7 @@ class SqlSessions:
 
     def expect(self, count: int) -> None:
         """Say how many sessions may begin."""
-        self._sql.want_ids(charging_sessions, count)
+        self._sql.want_ids(charging_sessions, count, ahead=True)
 
     def flush(self) -> None:
         """Write what is new and what changed."""

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Select, Subquery, Table, bindparam, select
 
 from csms.storage.bulk import Bulk, Columns, Members, Rows, Write
+from csms.storage.errors import Conflict
 from csms.storage.ids import Ids
 
 AnyRow = Row[*tuple[Any, ...]]
 IGNORE = "ON CONFLICT DO NOTHING"
 OR_CONFLICT = ""
-"""A row that is there already is a conflict: the work runs again, and sees it."""
+"""A row that is there already is an error of the database, and a conflict: the work runs again, and sees it."""
 _FIRST_BLOCK = 8
 _MADE_STATEMENTS = 1024
 
@@ -52,6 +53,9 @@ class Sql:
         self._bulk = bulk
         self._ids = ids
         self._writes: list[Write] = []
+        self._new_rows: tuple[str, int] | None = None
+        """Of the last write, if none of its rows may be there already: its table, and how many."""
+        self._ahead: set[Table] = set()
         self.writable = writable
         self.careful = careful
         """This work has failed before, or its commit was lost: look before writing what may be there already."""
@@ -94,21 +98,39 @@ class Sql:
     def insert(self, table: Table, columns: tuple[str, ...], rows: Rows, clause: str = IGNORE) -> None:
         """Insert many rows: see :meth:`Bulk.insert`."""
         if rows:
-            self._must_write()
-            self._writes.append(self._bulk.insert(table, columns, rows, clause))
+            self._write(self._bulk.insert(table, columns, rows, clause))
+
+    def insert_new(self, table: Table, columns: tuple[str, ...], rows: Rows) -> None:
+        """Insert many rows of which none is there, or else :class:`csms.storage.errors.Conflict` is raised.
+
+        Unlike with :data:`OR_CONFLICT` the database sees no error, and does not log the rows. Best done last: no more
+        can go out in the same round trip.
+        """
+        if rows:
+            self._write(self._bulk.insert(table, columns, rows, IGNORE))
+            self._new_rows = table.name, len(rows)
 
     def update(self, table: Table, columns: Columns, rows: Rows) -> None:
         """Change many rows by id: see :meth:`Bulk.update`."""
         if rows:
-            self._must_write()
-            self._writes.append(self._bulk.update(table, columns, rows))
+            self._write(self._bulk.update(table, columns, rows))
 
     def send(self) -> int:
         """Write what waits; how many rows the last of it touched."""
         if not self._writes:
             return 0
         writes, self._writes = self._writes, []
-        return self._bulk.write(self._connection, writes)
+        touched = self._bulk.write(self._connection, writes)
+        new_rows, self._new_rows = self._new_rows, None
+        if new_rows is not None and touched < new_rows[1]:
+            raise Conflict(f"{new_rows[1] - touched} of {new_rows[1]} rows of {new_rows[0]} were there already")
+        return touched
+
+    def _write(self, write: Write) -> None:
+        self._must_write()
+        if self._new_rows is not None:
+            self.send()
+        self._writes.append(write)
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """``query``, holding its rows until the transaction ends if this one may change them."""
@@ -122,8 +144,14 @@ class Sql:
         """``column`` equals one of ``values``, in a statement that is not :meth:`made` once."""
         return self._bulk.any_of(column, bindparam(None, list(values), type_=Members(column.type), unique=True))
 
-    def want_ids(self, table: Table, count: int) -> None:
-        """Say how many ids of ``table`` will be needed, so that the first one fetches them all."""
+    def want_ids(self, table: Table, count: int, *, ahead: bool = False) -> None:
+        """Say how many ids of ``table`` will be needed, so that the first one fetches them all.
+
+        ``ahead``: they may have been fetched before, since only the holder of a shard writes such rows of it. Others
+        take theirs one after the other, whichever process they are in.
+        """
+        if ahead:
+            self._ahead.add(table)
         self._wanted_ids[table] = max(count, self._wanted_ids.get(table, 0))
 
     def new_id(self, table: Table) -> int:
@@ -133,7 +161,8 @@ class Sql:
         if not free:
             count = self._wanted_ids.get(table) or _FIRST_BLOCK
             self._wanted_ids[table] = 2 * count
-            free.extend(reversed(self._ids.take(self._connection, table, count, self._last_id.get(table, 0))))
+            take = self._ids.take if table in self._ahead else self._bulk.ids
+            free.extend(reversed(take(self._connection, table, count, self._last_id.get(table, 0))))
         self._last_id[table] = free[-1]
         return free.pop()
 

@@ -45,8 +45,8 @@ _FLUSHED = (
     "issued_certificates",
     "people",
     "audit",
-    "log",
     "outbox",
+    "log",
 )
 _NOTIFICATIONS_PER_MESSAGE = 1.5
 
@@ -169,7 +169,7 @@ class SqlUnitOfWork:
         opened = [message.charger_id for message in messages if message.message_type == CONNECTION_OPENED]
         if opened:
             self.commands.load_open(opened)
-        self._sql.want_ids(outbox, round(_NOTIFICATIONS_PER_MESSAGE * len(messages)))
+        self._sql.want_ids(outbox, round(_NOTIFICATIONS_PER_MESSAGE * len(messages)), ahead=True)
 
     def counts(self) -> Mapping[str, Any]:
         self.flush()

@@ -12,9 +12,9 @@ from tests.storage.contract_log_and_outbox import a_notification
 from tests.storage.databases import DatabaseCase, PostgresqlCase, SqliteCase
 
 
-def told(uow: SqlUnitOfWork, count: int = 1) -> list[int]:
-    """The ids of ``count`` notifications that are written."""
-    uow._sql.want_ids(outbox, count)
+def told(uow: SqlUnitOfWork, count: int = 1, ahead: bool = True) -> list[int]:
+    """The ids of ``count`` notifications that are written, by the holder of a shard or (not ``ahead``) by anybody."""
+    uow._sql.want_ids(outbox, count, ahead=ahead)
     return [row.id for row in uow.outbox.add(map(a_notification, range(count)))]
 
 
@@ -31,6 +31,17 @@ class IdsContract(DatabaseCase):
         ]
         ids = [one for found in await gatherResults(writing) for one in found]
         self.assertEqual(len(set(ids)), 120)
+
+    async def test_what_processes_write_by_turns_is_in_order_where_no_shard_is_held(self) -> None:
+        other = await self.opened()
+        for _ in range(3):
+            await self.write(told)
+            await other.transact(told, name="fetch ahead")
+        ids = []
+        for _ in range(5):
+            ids += await self.write(told, 1, False)
+            ids += await other.transact(lambda uow: told(uow, 1, False), name="tell")
+        self.assertEqual(ids, sorted(ids))
 
     async def test_who_takes_a_shard_writes_behind_all_that_was_written_for_it(self) -> None:
         taker = await self.opened()

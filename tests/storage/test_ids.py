@@ -46,6 +46,18 @@ class FetchingSideBySideTests(SynchronousTestCase):
         self.assertLess(taken[-1], others)
         self.assertGreater(self.take(1)[0], others)
 
+    def test_after_what_was_on_its_way_then_come_greater_ones(self) -> None:
+        between: list[int] = []
+
+        def meanwhile() -> None:
+            self.ids.forget()
+            between.extend(self.take(1) + self.take(2))
+
+        self.numbers.meanwhile = meanwhile
+        taken = self.take(1)
+        self.assertGreater(max(taken), max(between))
+        self.assertGreater(self.take(2)[0], max(taken))
+
     def test_numbers_of_both_that_are_mixed_come_in_order_for_each(self) -> None:
         during: list[int] = []
         self.numbers.meanwhile = lambda: during.extend(self.take(1) + self.take(2))
