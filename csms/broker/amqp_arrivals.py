@@ -17,7 +17,7 @@ import msgspec
 
 from csms.broker.amqp_tables import decode_table
 from csms.broker.wire import Received, expiration_s, moment, plain_headers
-from csms.ports import Message
+from csms.ports import NO_HEADERS, Message
 
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _FRAME_END = 0xCE
@@ -29,7 +29,6 @@ _short = struct.Struct(">H").unpack_from
 _long = struct.Struct(">I").unpack_from
 _longlong = struct.Struct(">Q").unpack_from
 _tag_and_bits = struct.Struct(">QB").unpack_from
-_NO_HEADERS: Mapping[str, object] = {}
 
 
 class Taker(Protocol):
@@ -200,7 +199,7 @@ def _present(flags: int) -> tuple[tuple[int, int, str, Callable[[bytes], object]
 def _received(delivery: _Delivery, data: bytes, at: int, body: bytes) -> Received:
     """The message whose content header begins at ``at``."""
     fields: dict[str, Any] = {"message_id": "", "persistent": False}
-    headers: Mapping[str, object] = _NO_HEADERS
+    headers: Mapping[str, object] = NO_HEADERS
     (flags,) = _short(data, at + 12)
     at += 14
     for bit, length, name, read in _present(flags):

@@ -1,4 +1,4 @@
-"""Ids of new rows, fetched ahead while many are needed: one round trip less in most transactions.
+"""Ids of new rows of a shard, fetched ahead while many are needed: one round trip less in most transactions.
 
 They are used within a second, so that ids still tell about when a row was written, also where several processes write;
 and while few are needed, none is fetched ahead.
@@ -52,8 +52,6 @@ class Ids:
 
     def take(self, connection: Connection, table: Table, count: int, taken: int) -> list[int]:
         """``count`` fresh ids, ascending: see :meth:`csms.storage.bulk.Bulk.ids`."""
-        if not self._bulk.ids_ahead:
-            return self._bulk.ids(connection, table, count, taken)
         with self._lock:
             fetched = self._fetched.setdefault(table, _Fetched())
             is_busy = time.monotonic() < fetched.at + KEPT_S

@@ -67,8 +67,8 @@ class Sql:
 
     def may_assume(self) -> bool:
         """Whether this work may go on as if nothing were there already. It is noted."""
-        self.has_assumed = self.has_assumed or not self.careful
-        return not self.careful
+        self.has_assumed = not self.careful
+        return self.has_assumed
 
     def made(self, make: Callable[..., E], *arguments: Hashable) -> E:
         """The statement that ``make`` gives for :class:`Clauses` and ``arguments``, made once in the process.
@@ -150,7 +150,7 @@ class Sql:
         ``ahead``: they may have been fetched before, since only the holder of a shard writes such rows of it. Others
         take theirs one after the other, whichever process they are in.
         """
-        if ahead:
+        if ahead and self._bulk.ids_ahead:
             self._ahead.add(table)
         self._wanted_ids[table] = max(count, self._wanted_ids.get(table, 0))
 

@@ -9,7 +9,7 @@ from psycopg2 import errorcodes
 from sqlalchemy import exc
 
 from csms.ports import Fenced
-from csms.storage.errors import Trouble, trouble_of
+from csms.storage.errors import Conflict, Trouble, trouble_of
 
 
 class _Coded(psycopg2.OperationalError):
@@ -65,4 +65,5 @@ class TroubleTests(unittest.TestCase):
     def test_what_work_raises_is_its_own(self) -> None:
         for error in (ValueError(), Fenced(), ZeroDivisionError()):
             self.assertIs(trouble_of(error), Trouble.FAULT)
+        self.assertIs(trouble_of(Conflict()), Trouble.CONFLICT)
         self.assertIs(trouble_of(exc.TimeoutError()), Trouble.UNAVAILABLE)

@@ -270,11 +270,8 @@ class SqliteSchema(SchemaContract):
 
     def traits_of(self, connection: Connection, table: str) -> dict[str, Any]:
         made = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name"
-        return (
-            {"numbered": True}
-            if "AUTOINCREMENT" in connection.execute(text(made), {"name": table}).scalar_one()
-            else {}
-        )
+        statement = connection.execute(text(made), {"name": table}).scalar_one()
+        return {"numbered": True} if "AUTOINCREMENT" in statement else {}
 
     def expected_traits(self, info: Mapping[str, Any]) -> dict[str, Any]:
         return {"numbered": True} if "numbered" in info else {}
