@@ -42,9 +42,6 @@ from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import Relay
 from csms.workers.turns import Turns
 
-REMOVED_AT_ONCE = 200
-"""So many published rows are worth a statement in a batch's transaction; fewer wait a moment for more."""
-
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
@@ -153,7 +150,7 @@ class ShardWork:
     async def commit(self, batch: Sequence[Received]) -> Sequence[Outcome]:
         """Write all effects, then tell of them."""
         await self._relay.room()
-        published = self._relay.take_confirmed(REMOVED_AT_ONCE)
+        published = self._relay.take_confirmed()
         try:
             effects = await self._batches.commit(_Part(self._shard, self._epoch, batch, published))
         except BaseException:

@@ -106,10 +106,8 @@ class Relay:
             self._room.append(waiting)
             await waiting
 
-    def take_confirmed(self, at_least: int = 1) -> list[int]:
-        """Ids of rows to remove in the caller's transaction, if there are many; to be given back if that fails."""
-        if len(self._confirmed) < at_least:
-            return []
+    def take_confirmed(self) -> list[int]:
+        """Ids of rows to remove in the caller's transaction; to be given back if that fails."""
         confirmed, self._confirmed = self._confirmed, []
         return confirmed
 
