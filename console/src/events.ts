@@ -12,31 +12,50 @@ export interface Listener {
   onReset(): void;
 }
 
+interface Welcome {
+  event: "welcome";
+  /** Names the gateway's order of events: what an id says about those before it, it says only there. */
+  feed: string;
+}
+
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
+/** Ids that are remembered: another gateway may repeat what came a little before. */
+const REMEMBERED = 10_000;
 
 export function follow(url: string, listener: Listener): () => void {
   let socket: WebSocket | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let lastId: string | undefined;
+  let last: { id: string; feed: string } | undefined;
+  const seen = new Set<string>();
   let pause = FIRST_PAUSE_MS;
   let closed = false;
 
+  const isNew = (id: string): boolean => {
+    if (seen.has(id)) return false;
+    seen.add(id);
+    if (seen.size > REMEMBERED) for (const oldest of seen) return seen.delete(oldest);
+    return true;
+  };
+
   const connect = (): void => {
     listener.onLink("connecting");
+    let feed = "";
     socket = new WebSocket(url);
     socket.onopen = () => {
       pause = FIRST_PAUSE_MS;
       listener.onLink("live");
-      if (lastId === undefined) listener.onReset();
-      else socket?.send(JSON.stringify({ action: "resume", id: lastId }));
+      if (last === undefined) listener.onReset();
+      else socket?.send(JSON.stringify({ action: "resume", ...last }));
     };
     socket.onmessage = (message) => {
       const frame = JSON.parse(String(message.data)) as { event: string };
-      if (frame.event === "notification") {
+      if (frame.event === "welcome") {
+        feed = (frame as Welcome).feed;
+      } else if (frame.event === "notification") {
         const note = frame as Notification;
-        lastId = note.id;
-        listener.onNotification(note);
+        last = { id: note.id, feed };
+        if (isNew(note.id)) listener.onNotification(note);
       } else if (frame.event === "reset") {
         listener.onReset();
       }

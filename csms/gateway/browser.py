@@ -177,6 +177,7 @@ class BrowserProtocol(OneBufferProtocol):
             self._browsers.clock.callLater(lifetime_s, self.end, SIGNED_OUT, "the sign-in has expired"),
         ]
         self._browsers.opened(self)
+        self._write(to_wire([frames.welcome(self._browsers.ring.feed)]))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N803 - autobahn's name
         try:
@@ -196,7 +197,7 @@ class BrowserProtocol(OneBufferProtocol):
         if self._resumes > MAX_RESUMES:
             self.end(POLICY_VIOLATION, "too many resumes")
             return
-        missed = self._cursor.resume(request.id)
+        missed = self._cursor.resume(request.id, request.feed)
         self._answer(frames.RESET if missed is None else frames.resumed(missed))
         self._pump()
 

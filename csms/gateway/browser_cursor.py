@@ -31,20 +31,21 @@ class BrowserCursor:
         """Give what there is from now on."""
         self._held = False
 
-    def resume(self, event_id: str) -> int | None:
+    def resume(self, event_id: str, feed: str = "") -> int | None:
         """Go back to what came after ``event_id``, without what this connection has had already.
 
-        Returns how many events that brings, None when the id is not known (any more).
+        ``feed`` names the ring in which that was seen. In another one, some that came before it come, too. Returns how
+        many events that brings, None when the id is not known (any more).
         """
         self._held = False
-        position = self._ring.position(event_id)
-        if position is None:
+        start = self._ring.resume_at(event_id, feed)
+        if start is None:
             return None
-        if position + 1 < self._start:
+        if start < self._start:
             if self._next < self._skip.stop:  # still busy with an earlier resume, of which this one knows nothing
                 return None
             self._skip = range(self._start, self._next)
-            self._start = self._next = position + 1
+            self._start = self._next = start
         return sum(self._is_due(missed) for missed in range(max(self._next, self._ring.begin), self._ring.end))
 
     def take(self) -> Event | None:

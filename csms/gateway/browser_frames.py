@@ -1,8 +1,9 @@
 """The JSON that browsers send on /events, and what answers it. Pure.
 
 Browser: ``{"action": "subscribe", "chargers": [deviceId ...] | null, "types": [...] | null}``,
-``{"action": "resume", "id": "<last id seen>"}``. Server: ``subscribed``, ``resumed`` (``missed``: how many events
-follow), ``reset`` (the id is not known any more: load the state anew), ``lagged``, ``error``.
+``{"action": "resume", "id": "<last id seen>", "feed": "<feed of the connection on which it came>"}``. Server:
+``welcome`` with its ``feed``, ``subscribed``, ``resumed`` (``missed``: how many events follow), ``reset`` (what was
+missed is not known any more: load the state anew), ``lagged``, ``error``.
 """
 
 from __future__ import annotations
@@ -32,9 +33,13 @@ class Subscribe(msgspec.Struct, tag_field="action", tag="subscribe", forbid_unkn
 
 
 class Resume(msgspec.Struct, tag_field="action", tag="resume", forbid_unknown_fields=True):
-    """Send what came after the event ``id``, the last one that was seen on an earlier connection."""
+    """Send what came after the event ``id``, the last one that was seen on an earlier connection.
+
+    ``feed``: what ``welcome`` said on that connection.
+    """
 
     id: Word
+    feed: Word = ""
 
 
 class BadFrame(ValueError):  # noqa: N818 - it names the frame
@@ -62,6 +67,11 @@ def _frame(event: str, **fields: Any) -> bytes:
 SUBSCRIBED = _frame("subscribed")
 RESET = _frame("reset")
 LAGGED = _frame("lagged")
+
+
+def welcome(feed: str) -> bytes:
+    """``feed`` names this gateway's order of events."""
+    return _frame("welcome", feed=feed)
 
 
 def resumed(missed: int) -> bytes:

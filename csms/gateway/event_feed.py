@@ -99,6 +99,7 @@ class EventFeed:
 
     async def _run(self) -> None:
         since = self._now() - PREFILL
+        self._ring.reaches_back_to(since.timestamp())
         await self._subscribe()
         while True:
             await self._broker.when_up()
@@ -151,7 +152,7 @@ class EventFeed:
         if self._lost_at is not None:
             return reading.has_caught_up
         if not complete:
-            self._ring.break_off()
+            self._ring.break_off(self._now().timestamp())
         held, self._held = self._held or {}, None
         for delivery in held.values():
             self._delivered(delivery)
@@ -185,12 +186,14 @@ class EventFeed:
         held, self._held = self._held or {}, {}
         for delivery in held.values():
             delivery.ack()
-        self._ring.break_off()
+        self._ring.break_off(self._now().timestamp())
 
     def _append(self, delivery: Delivery) -> None:
         message = delivery.message
+        told_at = message.timestamp or self._now()
         try:
-            self._ring.append(message.message_id, topology.notification_type(delivery.routing_key), message.body)
+            kind = topology.notification_type(delivery.routing_key)
+            self._ring.append(message.message_id, kind, message.body, told_at.timestamp())
         except Exception:
             # What cannot be told must not stay unacked, or the queue would stand still in the end.
             metrics.EVENTS_UNREADABLE.inc()

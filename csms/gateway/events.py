@@ -3,10 +3,16 @@
 Every event has a position: 0, 1, 2 ... since the process started. A browser is a cursor into the ring, so that a
 slow one costs no memory, and one that comes back needs only the id of the last event that it saw. An event is read
 when the first browser needs it: most gateways see thousands a second, and many have no browser.
+
+Events of one charger come in their order everywhere, those of several may come to each gateway in another one. So the
+last event that a browser saw says what it has missed only in the ring where it saw it. In another, all that was told a
+little before it is given again.
 """
 
 from __future__ import annotations
 
+import math
+import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +30,8 @@ SPECIFIC_EVENTS = {
 }
 """Notifications that browsers also get under a name of their own."""
 
+OVERLAP_S = 15.0
+"""How far gateways' orders may be apart: as late as the stream may be, and workers' clocks differ."""
 _WEIGHT, _WEIGHT_BYTES = 3, 500
 """What an event takes for each byte of its body, and beyond, at most: read, it is there under two names."""
 
@@ -50,11 +58,14 @@ def event_texts(notification: Notification) -> list[bytes]:
 class Event:
     """A notification for browsers, read when the first of them needs it, once for all."""
 
-    __slots__ = ("_body", "_device_id", "_to_wire", "_wire", "id", "type", "weight")
+    __slots__ = ("_body", "_device_id", "_to_wire", "_wire", "id", "told_at_s", "type", "weight")
 
-    def __init__(self, event_id: str, kind: str, body: bytes, to_wire: Callable[[list[bytes]], bytes]) -> None:
+    def __init__(
+        self, event_id: str, kind: str, body: bytes, told_at_s: float, to_wire: Callable[[list[bytes]], bytes]
+    ) -> None:
         self.id = event_id
         self.type = kind
+        self.told_at_s = told_at_s
         self.weight = _WEIGHT * len(body) + _WEIGHT_BYTES
         self._body = body
         self._to_wire = to_wire
@@ -108,11 +119,22 @@ class Filter:
 
 
 class EventRing:
-    """The newest events, at most ``kept`` of them and at most ``max_bytes`` of memory."""
+    """The newest events, at most ``kept`` of them and at most ``max_bytes`` of memory.
+
+    ``shared``: what others tell reaches this ring, too, and what was told before it began.
+    """
 
     def __init__(
-        self, kept: int, to_wire: Callable[[list[bytes]], bytes], *, max_bytes: int = 64 * 1024 * 1024
+        self,
+        kept: int,
+        to_wire: Callable[[list[bytes]], bytes],
+        *,
+        shared: bool = True,
+        max_bytes: int = 64 * 1024 * 1024,
     ) -> None:
+        self.feed = secrets.token_hex(8)
+        """Names this ring, for browsers that come back to it."""
+        self._shared = shared
         self._kept = kept
         self._max_bytes = max_bytes
         self._to_wire = to_wire
@@ -124,6 +146,8 @@ class EventRing:
         self._bytes = 0
         self._listeners: list[Callable[[], None]] = []
         self._watchers: list[tuple[str, Callable[[Notification | None], None]]] = []
+        self._complete_since_s = math.inf
+        """Whatever was told from then on is here."""
         self.begin = 0
         """Position of the oldest event."""
         self.end = 0
@@ -141,12 +165,29 @@ class EventRing:
         position = self._positions.get(hash(event_id), -1)
         return position if self.begin <= position < self.end else None
 
+    def resume_at(self, event_id: str, feed: str) -> int | None:
+        """Where a browser goes on that saw ``event_id`` last, in the ring that is named ``feed``.
+
+        None when it may have missed events that are not here.
+        """
+        position = self.position(event_id)
+        if position is None or feed == self.feed:
+            return None if position is None else position + 1
+        since_s = self[position].told_at_s - OVERLAP_S
+        if not self._shared or since_s < self._complete_since_s:
+            return None
+        return next(place for place in range(self.begin, self.end) if self[place].told_at_s >= since_s)
+
     def has_had(self, event_id: str) -> bool:
         """Whether the event was here lately, as far as is remembered."""
         return hash(event_id) in self._positions
 
-    def append(self, event_id: str, kind: str, body: bytes) -> bool:
-        """Add the newest event, a notification's ``body``, and tell the listeners.
+    def reaches_back_to(self, since_s: float) -> None:
+        """The ring is about to be filled with all that was told since then (Unix time)."""
+        self._complete_since_s = since_s
+
+    def append(self, event_id: str, kind: str, body: bytes, told_at_s: float) -> bool:
+        """Add the newest event, a notification's ``body``, published at ``told_at_s``, and tell the listeners.
 
         False when it was here before: brokers deliver twice.
         """
@@ -156,7 +197,7 @@ class EventRing:
         for watched, watcher in self._watchers:
             if kind == watched:
                 watcher(_readable(event_id, body))
-        event = Event(event_id, kind, body, self._to_wire)
+        event = Event(event_id, kind, body, told_at_s, self._to_wire)
         self._events.append(event)
         self._bytes += event.weight
         self.end += 1
@@ -165,9 +206,10 @@ class EventRing:
         self._tell()
         return True
 
-    def break_off(self) -> None:
+    def break_off(self, now_s: float) -> None:
         """Forget all events because some were missed: whoever stands anywhere in the ring finds it moved on."""
         self._events.clear()
+        self._complete_since_s = now_s
         self._bytes = 0
         self.end += 1
         self.begin = self.end
@@ -191,7 +233,9 @@ class EventRing:
             del self._positions[self._remembered.popleft()]
 
     def _drop_oldest(self) -> None:
-        self._bytes -= self._events.popleft().weight
+        oldest = self._events.popleft()
+        self._bytes -= oldest.weight
+        self._complete_since_s = max(self._complete_since_s, oldest.told_at_s)
         self.begin += 1
 
     def _tell(self) -> None:

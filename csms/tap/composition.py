@@ -135,7 +135,7 @@ class Composition:
         self._replay: DeadLetterReplay | None = None
         self._dead_letters: DeadLetters | None = None
         self._relay: Relay | None = None
-        self._ring = EventRing(settings.http.events_kept, to_wire)
+        self._ring = EventRing(settings.http.events_kept, to_wire, shared=not is_embedded(settings.broker))
         self._feed: EventFeed | None = None
         self._workers: Workers | None = None
         self._gateway: ChargerGateway | None = None

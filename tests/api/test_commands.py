@@ -185,7 +185,7 @@ class CommandTests(SiteTestCase):
             found.state = CommandState.CANCELLED
 
         await self.database.transact(quietly, name="test")
-        self.ring.break_off()
+        self.ring.break_off(0.0)
         answer = await sending
         assert answer is not None
         self.assertEqual(answer.status, 409)

@@ -30,7 +30,8 @@ class Browser:
         """Connections that ended, or did not come about."""
         self._ports = ports
         self._cookie = cookie
-        self._last_id = ""
+        self._last_id = self._last_feed = ""
+        """Of the event that came last, and of the connection on which it came."""
         self._turn = 0
         self._open = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -79,20 +80,23 @@ class Browser:
     async def _follow(self, socket: ClientConnection) -> None:
         await socket.send('{"action": "subscribe", "chargers": null, "types": null}')
         if self._last_id:
-            await socket.send(json.dumps({"action": "resume", "id": self._last_id}))
+            await socket.send(json.dumps({"action": "resume", "id": self._last_id, "feed": self._last_feed}))
+        feed = ""
         async for text in socket:
             frame: Frame = json.loads(text)
-            if frame["event"] == "subscribed":
+            if frame["event"] == "welcome":
+                feed = frame["feed"]
+            elif frame["event"] == "subscribed":
                 self._open.set()
             elif frame["event"] == "reset":
                 self.resets += 1
             elif frame["event"] == "resumed":
                 self.resumed.append(frame["missed"])
             elif frame["event"] == "notification":
+                self._last_id, self._last_feed = frame["id"], feed
                 self._note(frame)
 
     def _note(self, frame: Frame) -> None:
-        self._last_id = frame["id"]
         if frame["id"] in self.notifications:
             self.repeats += 1
         else:

@@ -16,13 +16,17 @@ reactor: Any = _reactor
 
 
 class BrowserClient(WebSocketClientProtocol):
-    """Collects the frames that it gets. ``gone`` fires with the close code, None when there was no handshake."""
+    """Collects the frames that it gets after the welcome, which says the ``feed``.
+
+    ``gone`` fires with the close code, None when there was no handshake.
+    """
 
     transport: Any
 
     def __init__(self) -> None:
         super().__init__()
         self.frames: deque[dict[str, Any]] = deque()
+        self.feed = ""
         self.opened: Deferred[None] = Deferred()
         self.gone: Deferred[int | None] = Deferred()
         self.refusal = ""
@@ -32,7 +36,12 @@ class BrowserClient(WebSocketClientProtocol):
         self.opened.callback(None)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N803
-        self.frames.append(json.loads(payload))
+        frame = json.loads(payload)
+        if not self.feed:
+            assert frame["event"] == "welcome", frame
+            self.feed = frame["feed"]
+            return
+        self.frames.append(frame)
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             waiting.callback(None)

@@ -26,6 +26,6 @@ def message(notification: Notification) -> Message:
     return Message(body=encode_notification(notification), message_id=notification.event_id)
 
 
-def tell(ring: EventRing, notification: Notification) -> bool:
+def tell(ring: EventRing, notification: Notification, told_at_s: float = NOON.timestamp()) -> bool:
     """Add the notification to the ring."""
-    return ring.append(notification.event_id, notification.type, encode_notification(notification))
+    return ring.append(notification.event_id, notification.type, encode_notification(notification), told_at_s)

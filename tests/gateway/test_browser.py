@@ -135,9 +135,10 @@ class ResumeTest(BrowserTestCase):
         await client.take(2)
         await client.leave()
         self.happen(3, 4, 5)
+        feed = client.feed
         client = await self.browser(held=True)
         self.happen(6)
-        client.say(action="resume", id="event-2")
+        client.say(action="resume", id="event-2", feed=feed)
         self.assertEqual(await client.frame(), {"event": "resumed", "missed": 4})
         self.happen(7)
         self.assertEqual([frame["id"] for frame in await client.take(5)], [f"event-{n}" for n in (3, 4, 5, 6, 7)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import unittest
 
 from hypothesis import given
@@ -8,14 +9,18 @@ from hypothesis import strategies as st
 
 from csms.domain.messages import NotificationType
 from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
-from csms.gateway.events import EventRing, Filter, event_texts
-from tests.gateway.notes import note, tell
+from csms.gateway.events import OVERLAP_S, EventRing, Filter, event_texts
+from tests.gateway.notes import NOON, note, tell
+
+NOON_S = NOON.timestamp()
 
 
 def ring_of(count: int, kept: int = 100) -> EventRing:
+    """With an event in each second from noon on, and all that was told before that."""
     ring = EventRing(kept, b"".join)
+    ring.reaches_back_to(NOON_S - 600)
     for number in range(count):
-        tell(ring, note(number))
+        tell(ring, note(number), NOON_S + number)
     return ring
 
 
@@ -95,20 +100,20 @@ class EventRingTest(unittest.TestCase):
 
     def test_what_cannot_be_read_stops_nobody(self) -> None:
         ring = ring_of(1)
-        ring.append("broken", NotificationType.CHARGER_BOOTED, b'{"type":')
+        ring.append("broken", NotificationType.CHARGER_BOOTED, b'{"type":', NOON_S)
         tell(ring, note(1))
         cursor = BrowserCursor(ring, 1000)
-        cursor.resume("event-0")
+        cursor.resume("event-0", ring.feed)
         self.assertEqual(
             [event.wire and event.id for event in iter(cursor.take, None) if event is not None], [b"", "event-1"]
         )
         cursor = BrowserCursor(ring, 1000)
         cursor.filter = Filter(chargers=frozenset({"CP-1"}))
-        self.assertEqual(cursor.resume("event-0"), 1)
+        self.assertEqual(cursor.resume("event-0", ring.feed), 1)
 
     def test_an_event_that_nobody_looks_at_is_not_read(self) -> None:
         ring = EventRing(10, self.fail)
-        ring.append("event-1", NotificationType.CHARGER_BOOTED, b"nothing that could be read")
+        ring.append("event-1", NotificationType.CHARGER_BOOTED, b"nothing that could be read", NOON_S)
         tell(ring, note(2))
         cursor = BrowserCursor(ring, 1000)
         cursor.filter = Filter(types=frozenset({NotificationType.CHARGING_STOPPED}))
@@ -123,8 +128,8 @@ class EventRingTest(unittest.TestCase):
         changed = note(1, NotificationType.COMMAND_CHANGED, commandId="c")
         tell(ring, changed)
         tell(ring, note(2))
-        ring.append("broken", NotificationType.COMMAND_CHANGED, b"{")
-        ring.break_off()
+        ring.append("broken", NotificationType.COMMAND_CHANGED, b"{", NOON_S)
+        ring.break_off(NOON_S)
         self.assertEqual(seen, [changed, None, None])
 
     def test_an_event_is_encoded_once_however_many_listen(self) -> None:
@@ -166,7 +171,7 @@ class BrowserCursorTest(unittest.TestCase):
         ring = ring_of(10)
         cursor = BrowserCursor(ring, 1000)
         tell(ring, note(10))
-        self.assertEqual(cursor.resume("event-6"), 4)
+        self.assertEqual(cursor.resume("event-6", ring.feed), 4)
         self.assertEqual(taken(cursor), ids(7, 8, 9, 10))
         tell(ring, note(11))
         self.assertEqual(taken(cursor), ids(11))
@@ -177,14 +182,15 @@ class BrowserCursorTest(unittest.TestCase):
         cursor.release()
         tell(ring, note(5))
         self.assertEqual(taken(cursor), ids(5))
-        self.assertEqual(cursor.resume("event-2"), 2)
+        self.assertEqual(cursor.resume("event-2", ring.feed), 2)
         self.assertEqual(taken(cursor), ids(3, 4))
         tell(ring, note(6))
         self.assertEqual(taken(cursor), ids(6))
 
     def test_resume_from_the_newest_misses_nothing(self) -> None:
-        cursor = BrowserCursor(ring_of(5), 1000)
-        self.assertEqual(cursor.resume("event-4"), 0)
+        ring = ring_of(5)
+        cursor = BrowserCursor(ring, 1000)
+        self.assertEqual(cursor.resume("event-4", ring.feed), 0)
         self.assertEqual(taken(cursor), [])
 
     def test_resume_counts_what_the_filter_lets_through(self) -> None:
@@ -192,18 +198,19 @@ class BrowserCursorTest(unittest.TestCase):
         tell(ring, note(5, device_id="CP-2"))
         cursor = BrowserCursor(ring, 1000)
         cursor.filter = Filter(chargers=frozenset({"CP-2"}))
-        self.assertEqual(cursor.resume("event-1"), 1)
+        self.assertEqual(cursor.resume("event-1", ring.feed), 1)
         self.assertEqual(taken(cursor), ids(5))
 
     def test_an_unknown_id_resumes_nothing_but_new_events_follow(self) -> None:
         ring = ring_of(5)
         cursor = BrowserCursor(ring, 1000)
-        self.assertIsNone(cursor.resume("event-99"))
+        self.assertIsNone(cursor.resume("event-99", ring.feed))
         tell(ring, note(5))
         self.assertEqual(taken(cursor), ids(5))
 
     def test_an_id_that_left_the_ring_is_unknown(self) -> None:
-        self.assertIsNone(BrowserCursor(ring_of(20, kept=5), 1000).resume("event-3"))
+        ring = ring_of(20, kept=5)
+        self.assertIsNone(BrowserCursor(ring, 1000).resume("event-3", ring.feed))
 
     def test_a_second_older_resume_in_the_middle_of_the_first_is_refused(self) -> None:
         ring = ring_of(10)
@@ -211,8 +218,8 @@ class BrowserCursorTest(unittest.TestCase):
         cursor.release()
         tell(ring, note(10))
         self.assertEqual(taken(cursor), ids(10))
-        self.assertEqual(cursor.resume("event-7"), 2)
-        self.assertIsNone(cursor.resume("event-2"))
+        self.assertEqual(cursor.resume("event-7", ring.feed), 2)
+        self.assertIsNone(cursor.resume("event-2", ring.feed))
         self.assertEqual(taken(cursor), ids(8, 9))
 
     def test_a_browser_that_the_ring_has_left_behind_is_reset_once(self) -> None:
@@ -228,9 +235,9 @@ class BrowserCursorTest(unittest.TestCase):
     def test_a_gap_in_the_events_resets_everybody(self) -> None:
         ring = ring_of(5)
         behind, ahead = BrowserCursor(ring, 1000), BrowserCursor(ring, 1000)
-        behind.resume("event-1")
+        behind.resume("event-1", ring.feed)
         ahead.release()
-        ring.break_off()
+        ring.break_off(NOON_S)
         tell(ring, note(5))
         self.assertEqual(taken(behind), ["reset"])
         self.assertEqual(taken(ahead), ["reset"])
@@ -285,10 +292,66 @@ class BrowserCursorTest(unittest.TestCase):
             cursor.release()
             grow(given_before)
             seen += taken(cursor)
-        cursor.resume("event-0")
+        cursor.resume("event-0", ring.feed)
         seen += taken(cursor)
         grow(later)
         seen += taken(cursor)
         self.assertEqual(sorted(seen), sorted(ids(*range(1, expected + 1))))
         if not given_before:
             self.assertEqual(seen, ids(*range(1, expected + 1)))
+
+
+class OtherRingTest(unittest.TestCase):
+    """A browser that comes from another gateway, or from a process that is no more."""
+
+    def test_it_gets_what_it_may_not_have_had_since_the_order_there_was_another(self) -> None:
+        ring = ring_of(30)
+        for feed in ("", "of-another"):
+            with self.subTest(feed):
+                cursor = BrowserCursor(ring, 1000)
+                first = 25 - int(OVERLAP_S)
+                self.assertEqual(cursor.resume("event-25", feed), 30 - first)
+                self.assertEqual(taken(cursor), ids(*range(first, 30)))
+
+    def test_an_event_that_came_here_late_hides_none_that_came_in_time(self) -> None:
+        ring = ring_of(40)
+        tell(ring, note(99), NOON_S + 20)
+        cursor = BrowserCursor(ring, 1000)
+        cursor.resume("event-99", "of-another")
+        self.assertEqual(taken(cursor), ids(*range(5, 40), 99))
+
+    def test_what_may_be_missing_here_is_a_reset(self) -> None:
+        for name, ring in (("left", ring_of(40, kept=20)), ("never filled", EventRing(100, b"".join))):
+            with self.subTest(name):
+                tell(ring, note(40), NOON_S + 30)
+                self.assertIsNone(BrowserCursor(ring, 1000).resume("event-40", "of-another"))
+                self.assertIsNotNone(BrowserCursor(ring, 1000).resume("event-40", ring.feed))
+                tell(ring, note(41), NOON_S + 60)
+        ring = ring_of(40)
+        ring.break_off(NOON_S + 40)
+        for number, known in ((50, False), (60, True)):
+            tell(ring, note(number), NOON_S + number)
+            resumed = BrowserCursor(ring, 1000).resume(f"event-{number}", "of-another")
+            self.assertEqual(resumed is not None, known)
+
+    def test_a_ring_that_began_with_its_process_knows_nothing_of_what_was_before(self) -> None:
+        ring = EventRing(100, b"".join, shared=False)
+        ring.reaches_back_to(NOON_S - 600)
+        tell(ring, note(1), NOON_S)
+        self.assertIsNone(BrowserCursor(ring, 1000).resume("event-1", "of-another"))
+        self.assertEqual(BrowserCursor(ring, 1000).resume("event-1", ring.feed), 0)
+
+    @given(st.integers(0, 59), st.floats(0.0, OVERLAP_S / 2), st.randoms(use_true_random=False))
+    def test_whatever_the_order_there_was_nothing_is_lost(
+        self, seen: int, late_s: float, chance: random.Random
+    ) -> None:
+        def order() -> list[int]:
+            return sorted(range(60), key=lambda number: number + chance.uniform(0, late_s))
+
+        ring = ring_of(0)
+        here, there = order(), order()
+        for number in here:
+            tell(ring, note(number), NOON_S + number)
+        cursor = BrowserCursor(ring, 1000)
+        cursor.resume(f"event-{there[seen]}", "of-another")
+        self.assertEqual(set(taken(cursor)) | set(ids(*there[: seen + 1])), set(ids(*range(60))))

@@ -12,7 +12,7 @@ from csms.gateway.browser_frames import BadFrame, Resume, Subscribe, read_frame
 from csms.gateway.events import Event, Filter
 from tests.gateway.notes import note
 
-EVENT = Event("event-1", "charging.started", encode_notification(note(1)), b"".join)
+EVENT = Event("event-1", "charging.started", encode_notification(note(1)), 0.0, b"".join)
 
 
 class ReadFrameTest(unittest.TestCase):
@@ -34,7 +34,12 @@ class ReadFrameTest(unittest.TestCase):
     def test_resume_names_an_event(self) -> None:
         request = read_frame(b'{"action":"resume","id":"event-1"}', False)
         assert isinstance(request, Resume)
-        self.assertEqual(request.id, "event-1")
+        self.assertEqual((request.id, request.feed), ("event-1", ""))
+
+    def test_resume_names_where_the_event_was_seen(self) -> None:
+        request = read_frame(b'{"action":"resume","id":"event-1","feed":"of-another"}', False)
+        assert isinstance(request, Resume)
+        self.assertEqual(request.feed, "of-another")
 
     def test_anything_else_is_a_bad_frame(self) -> None:
         bad: list[object] = [
@@ -45,6 +50,7 @@ class ReadFrameTest(unittest.TestCase):
             {"action": "resume"},
             {"action": "resume", "id": 5},
             {"action": "resume", "id": "x" * 256},
+            {"action": "resume", "id": "x", "feed": "x" * 256},
             {"action": "subscribe", "chargers": "CP-1"},
             {"action": "subscribe", "chargers": [1]},
             {"action": "subscribe", "filters": {"chargers": []}},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from msgspec.structs import replace
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.protocols.portforward import ProxyFactory
@@ -115,6 +116,16 @@ class FeedFromRabbitTest(TestCase):
         await up
         await self.publish(8, 9)
         self.assertEqual(await self.filled_to(10), [f"event-{number}" for number in range(10)])
+
+    async def test_it_knows_when_an_event_was_told(self) -> None:
+        told_at = datetime.now(UTC) - timedelta(minutes=3)
+        key = notification_key("meter.values.updated")
+        await self.publisher.publish(EVENTS_EXCHANGE, key, replace(message(note(0)), timestamp=told_at))
+        self.feed.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.feed.stop()))
+        await self.filled_to(1)
+        self.assertLessEqual(abs(self.ring[0].told_at_s - told_at.timestamp()), 1.0)
+        self.assertEqual(self.ring.resume_at("event-0", "of-another"), 0)
 
 
 class FeedByTxamqpTest(FeedFromRabbitTest):

@@ -64,6 +64,11 @@ class Browser:
         self.frames: list[dict[str, Any]] = []
         self._socket = socket
 
+    @property
+    def feed(self) -> str:
+        """What the gateway calls its order of events."""
+        return str(self.frames[0]["feed"])
+
     async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Read until a frame is ``wanted``, and return that."""
         async with asyncio.timeout(FRAME_TIMEOUT_S):
@@ -72,6 +77,11 @@ class Browser:
                 self.frames.append(frame)
                 if wanted(frame):
                     return frame
+
+    async def resume(self, event_id: str, feed: str) -> dict[str, Any]:
+        """Say which event was seen last, and where; the answer."""
+        await self._socket.send(json.dumps({"action": "resume", "id": event_id, "feed": feed}))
+        return await self.until(lambda frame: frame["event"] in ("resumed", "reset"))
 
     def types(self, device_id: str) -> list[str]:
         """The types of the charger's notifications, in the order in which they came."""

@@ -187,6 +187,7 @@ class BadHttp(BadInputCase):
         upgrade += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         peer.send(self.request(b"GET", b"/events", upgrade.encode()))
         self.assertEqual(peer.response()[0], 101)
+        self.assertEqual(self.answer(peer)["event"], "welcome")
         peer.send(frame('{"action": "subscribe", "chargers": []}'))
         self.assertEqual(self.answer(peer), {"event": "subscribed"})
         return peer

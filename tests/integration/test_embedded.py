@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sqlite3
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 
-from tests.integration.chargers import Account
+from tests.integration.chargers import Account, charger_16
 from tests.integration.people import browser, get, sign_in
 from tests.integration.processes import Service, admin
-from tests.integration.scenario import TOKEN, Scenario
-from tests.servers.daemon import free_port
+from tests.integration.scenario import SETTLE_S, TOKEN, Scenario, query
+from tests.servers.daemon import free_port, wait_until
+
+LEFT_BEHIND = 1_000_000
+"""A row of the outbox."""
 
 
 class EmbeddedTests(unittest.IsolatedAsyncioTestCase):
@@ -47,6 +53,37 @@ class EmbeddedTests(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(overview["chargers"], 2)
         self.assertEqual(service.terminate(), -signal.SIGTERM)
         self.assertEqual(service.complaints(), [])
+
+    async def test_a_browser_that_comes_back_to_a_killed_process_loads_all_anew(self) -> None:
+        account = self.account("OLD-1")
+        service = self.service()
+        service.start()
+        cookie = sign_in(service.sign_in_link())
+        async with browser(service.http_port, cookie) as seen, charger_16(account):
+            last = await seen.until(lambda frame: frame.get("type") == "charger.connected")
+        async with browser(service.http_port, cookie) as again:
+            self.assertEqual((await again.resume(last["id"], seen.feed))["event"], "resumed")
+            await again.until(lambda frame: frame.get("type") == "charger.disconnected")
+        service.end(signal.SIGKILL)
+        self.leave_in_the_outbox(last)
+        service.start()
+        waiting = f"select id from outbox where id = {LEFT_BEHIND}"
+        self.assertTrue(wait_until(lambda: not query(self.database_url, waiting), SETTLE_S))
+        async with browser(service.http_port, cookie) as after:
+            # It is told anew, but what was told beside it before the end is not.
+            self.assertEqual((await after.resume(last["id"], seen.feed))["event"], "reset")
+
+    def leave_in_the_outbox(self, frame: dict[str, Any]) -> None:
+        """An event that was told just before the process was killed."""
+        body = {"eventId": frame["id"], **frame["data"]}
+        body |= {name: frame[name] for name in ("type", "chargerId", "deviceId", "timestamp")}
+        with sqlite3.connect(self.database_url.removeprefix("sqlite:///")) as connection:
+            connection.execute(
+                "insert into outbox (id, exchange, event_id, routing_key, body, taken_at, shard) "
+                "values (?, 'events_exchange', ?, ?, ?, '2026-01-01T00:00:00.000000Z', 0)",
+                (LEFT_BEHIND, frame["id"], f"notification.{frame['type']}", json.dumps(body)),
+            )
+        connection.close()
 
     async def test_a_port_in_use_ends_the_process_with_one_line(self) -> None:
         first = self.service()
