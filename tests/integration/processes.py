@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.servers.daemon import free_port, wait_until
+from tests.servers.daemon import free_port, pause, wait_until
 
 ROOT = Path(__file__).parents[2]
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "--nodaemon", "--pidfile=")
@@ -140,7 +140,7 @@ class Service:
 
     def pause(self) -> None:
         """SIGSTOP: its connections stay open and nobody answers, until :meth:`resume`."""
-        os.kill(self.pid, signal.SIGSTOP)
+        pause(self.pid)
 
     def resume(self) -> None:
         """SIGCONT after :meth:`pause`."""

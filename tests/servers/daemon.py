@@ -53,10 +53,21 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
-def _state_and_parent(pid: int) -> tuple[str, int]:
-    """A process's state letter and its parent's pid; X for a process that is not there."""
+def pause(pid: int) -> None:
+    """SIGSTOP, and wait until it holds: threads that run at that moment go on for a little while."""
+    os.kill(pid, signal.SIGSTOP)
+    if not wait_until(lambda: all(state in "TXZ" for state in _thread_states(pid)), STOP_TIMEOUT_S):
+        raise ServerFailed(f"process {pid} does not stand still")
+
+
+def _thread_states(pid: int) -> list[str]:
+    return [_state_and_parent(task)[0] for task in Path(f"/proc/{pid}/task").glob("*")]
+
+
+def _state_and_parent(process: Path) -> tuple[str, int]:
+    """The state letter and the parent's pid of a process, or a thread, in /proc; X when it is not there."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return "X", 0
     return fields[0], int(fields[1])
@@ -81,7 +92,7 @@ class Daemon:
     @property
     def alive(self) -> bool:
         """Whether the process exists; a zombie that nobody reaps does not count."""
-        return self.pid != 0 and _state_and_parent(self.pid)[0] not in "XZ"
+        return self.pid != 0 and _state_and_parent(Path(f"/proc/{self.pid}"))[0] not in "XZ"
 
     def account(self) -> str | None:
         """The account to switch to, or None to stay."""
@@ -139,7 +150,7 @@ class Daemon:
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nobody answers, until :meth:`resume`."""
         for pid in (self.pid, *self.children()) if self.alive else ():
-            os.kill(pid, signal.SIGSTOP)
+            pause(pid)
 
     def resume(self) -> None:
         """SIGCONT after :meth:`pause`."""
@@ -148,8 +159,8 @@ class Daemon:
 
     def children(self) -> list[int]:
         """Pids of the server's child processes."""
-        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in pids if _state_and_parent(pid)[1] == self.pid]
+        processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [int(process.name) for process in processes if _state_and_parent(process)[1] == self.pid]
 
 
 def answers(port: int) -> bool:
