@@ -13,14 +13,14 @@ from typing import Any
 
 from bench.stand.processes import cpu_s, memory_mb
 from bench.stand.target import Stored, Target
-from csms.gateway.event_feed import SETTLE_S
+from csms.gateway.stream_reading import SETTLE_S
 from tests.integration.processes import ROOT, environment
 
 _LOOK_EVERY_S = 0.5
 _SILENCE_S = 240.0
 _DRAIN_S = 120.0
 WARM_UP_S = SETTLE_S + 3.0
-"""A gateway that has just begun reads each event twice, from its queue and from the stream."""
+"""A gateway whose first browser has just come reads each event twice, from its queue and from the stream."""
 _FROM_MEMORY = "Heartbeat"
 
 

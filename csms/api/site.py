@@ -37,7 +37,7 @@ _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 class BrowserEvents(Protocol):
     """The WebSockets of browsers, on the other side of the upgrade."""
 
-    def unavailable(self) -> str:
+    async def unavailable(self) -> str:
         """Why no browser can be taken now; empty when it can."""
         ...
 
@@ -136,6 +136,8 @@ class Gate(Resource):
         by_token = request.principal is not None and request.principal.kind is PrincipalKind.TOKEN
         if request.path == EVENTS_PATH:
             self._check_upgrade(request, without_origin=by_token)
+            if reason := await self._events.unavailable():
+                raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)
         elif request.method not in _SAFE_METHODS and not self._is_ours(request, without_origin=public or by_token):
             raise Refused(HTTPStatus.FORBIDDEN, pages.FOREIGN, _FOREIGN)
 
@@ -169,9 +171,6 @@ class Gate(Resource):
         connection = {word.strip().lower() for word in (_header(request, b"Connection") or "").split(",")}
         if "upgrade" not in connection or not _KEY.fullmatch(_header(request, b"Sec-WebSocket-Key") or ""):
             raise Problem(HTTPStatus.BAD_REQUEST, "this is no WebSocket handshake (RFC 6455, section 4.1)")
-        reason = self._events.unavailable()
-        if reason:
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason)
 
     def _is_ours(self, request: HttpRequest, *, without_origin: bool) -> bool:
         """Whether a request that changes something comes from one of our pages.

@@ -7,7 +7,7 @@ Whoever reaches this module is signed in and comes from an allowed origin: the H
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 
 from autobahn.twisted.resource import WebSocketResource
@@ -50,7 +50,7 @@ def to_wire(texts: list[bytes]) -> bytes:
 
 
 class Browsers:
-    """All browsers of this process. ``clock`` and ``now`` tell the time, ``ready`` whether the ring is filled."""
+    """All browsers of this process. ``fill`` fills the ring, and tells whether it is filled then."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class Browsers:
         *,
         clock: IReactorTime,
         now: Callable[[], datetime],
-        ready: Callable[[], bool] = lambda: True,
+        fill: Callable[[], Awaitable[bool]],
     ) -> None:
         self.ring = ring
         self.clock = clock
         self.now = now
         self.lag_bytes = settings.browser_buffer_bytes
         self._max_browsers = settings.max_browsers
-        self._ready = ready
+        self._fill = fill
         self._open: set[BrowserProtocol] = set()
         self._rounds = Rounds(clock, self._open, BrowserProtocol.ring_changed)
         ring.listen(self._rounds.ask)
@@ -85,12 +85,12 @@ class Browsers:
     def __len__(self) -> int:
         return len(self._open)
 
-    def unavailable(self) -> str:
-        """Why no browser can be taken now; empty when it can."""
+    async def unavailable(self) -> str:
+        """Why no browser can be taken now; empty when it can. The first one waits for the ring."""
+        if not self._closed and not await self._fill():
+            return "the events of the last minutes are being read"
         if self._closed:
             return "this process is stopping"
-        if not self._ready():
-            return "the events of the last minutes are being read"
         if len(self._open) >= self._max_browsers:
             return "too many browsers are connected"
         return ""

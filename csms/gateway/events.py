@@ -194,9 +194,7 @@ class EventRing:
         if self.has_had(event_id):
             return False
         self._remember(hash(event_id))
-        for watched, watcher in self._watchers:
-            if kind == watched:
-                watcher(_readable(event_id, body))
+        self.pass_by(event_id, kind, body)
         event = Event(event_id, kind, body, told_at_s, self._to_wire)
         self._events.append(event)
         self._bytes += event.weight
@@ -205,6 +203,12 @@ class EventRing:
             self._drop_oldest()
         self._tell()
         return True
+
+    def pass_by(self, event_id: str, kind: str, body: bytes) -> None:
+        """Tell the watchers of a notification, and keep nothing of it."""
+        for watched, watcher in self._watchers:
+            if kind == watched:
+                watcher(_readable(event_id, body))
 
     def break_off(self, now_s: float) -> None:
         """Forget all events because some were missed: whoever stands anywhere in the ring finds it moved on."""

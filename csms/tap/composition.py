@@ -136,6 +136,7 @@ class Composition:
         self._dead_letters: DeadLetters | None = None
         self._relay: Relay | None = None
         self._ring = EventRing(settings.http.events_kept, to_wire, shared=not is_embedded(settings.broker))
+        self._browsers: Browsers | None = None
         self._feed: EventFeed | None = None
         self._workers: Workers | None = None
         self._gateway: ChargerGateway | None = None
@@ -150,7 +151,7 @@ class Composition:
             return self._waiting
         reasons = {
             "broker": self._broker.reason if self._broker and self._broker.state is not BrokerState.UP else "",
-            "events": "the events of the last minutes are being read" if self._feed and not self._feed.ready else "",
+            "events": "no events come yet" if self._feed and not self._feed.ready else "",
             "workers": self._workers.ready_reason if self._workers else "",
             "gateway": self._gateway.ready_reason if self._gateway else "",
         }
@@ -200,17 +201,11 @@ class Composition:
 
     async def _start_http(self) -> None:
         assert self._database is not None
-        browsers = Browsers(
-            self._ring,
-            self._settings.http,
-            clock=reactor,
-            now=_now,
-            ready=lambda: self._feed is not None and self._feed.ready,
-        )
+        self._browsers = Browsers(self._ring, self._settings.http, clock=reactor, now=_now, fill=self._fill_ring)
         self._http = HttpService(
             self._settings.http,
             database=self._database,
-            events=browsers,
+            events=self._browsers,
             happenings=self._ring,
             publish=self._publish,
             dead_letters=lambda: self._dead_letters,
@@ -306,8 +301,19 @@ class Composition:
 
     async def _start_events(self) -> None:
         assert self._broker is not None
-        self._feed = EventFeed(self._broker, gateway_name(self._settings.gateway), self._ring, clock=reactor, now=_now)
+        assert self._browsers is not None
+        self._feed = EventFeed(
+            self._broker,
+            gateway_name(self._settings.gateway),
+            self._ring,
+            clock=reactor,
+            now=_now,
+            followers=self._browsers.__len__,
+        )
         self._feed.start()
+
+    async def _fill_ring(self) -> bool:
+        return self._feed is not None and await self._feed.follow()
 
     async def _stop_events(self) -> None:
         if self._feed is not None:

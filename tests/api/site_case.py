@@ -66,13 +66,17 @@ class SiteTestCase(TestCase):
         self.console = Path(directory.name) / "console"
         return Deferred.fromCoroutine(self.start_site())
 
+    async def fill(self) -> bool:
+        """The ring is filled by the tests."""
+        return True
+
     async def start_site(self) -> None:
         self.database: SqlDatabase = open_database(f"sqlite:///{self.console.parent}/csms.db", reactor=reactor)
         await self.database.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.database.stop()))
         self.ring = EventRing(1000, to_wire)
         self.published: list[OutboxRow] = []
-        self.browsers = Browsers(self.ring, self.settings, clock=reactor, now=self.now)
+        self.browsers = Browsers(self.ring, self.settings, clock=reactor, now=self.now, fill=self.fill)
         self.service = HttpService(
             self.settings,
             database=self.database,

@@ -37,6 +37,10 @@ class Door(Resource):
         return NOT_DONE_YET
 
 
+async def filled() -> bool:
+    return True
+
+
 class BrowserTestCase(TestCase):
     timeout = 30
     settings = HttpSettings()
@@ -49,7 +53,7 @@ class BrowserTestCase(TestCase):
         turns.start(0)
         self.addCleanup(turns.stop)
         self.ring = EventRing(self.kept, to_wire)
-        self.browsers = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON)
+        self.browsers = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON, fill=filled)
         self.listening = reactor.listenTCP(0, Site(Door(self.browsers)), interface="127.0.0.1")
         self.addCleanup(self.listening.stopListening)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.browsers.close()))
@@ -282,7 +286,7 @@ class EndTest(BrowserTestCase):
         await self.browsers.close()
         self.assertEqual(await client.gone, 1001)
         self.assertEqual(len(self.browsers), 0)
-        self.assertIn("stopping", self.browsers.unavailable())
+        self.assertIn("stopping", await self.browsers.unavailable())
 
     async def test_a_stop_tells_first_what_has_just_happened(self) -> None:
         client = await self.browser()
@@ -292,13 +296,16 @@ class EndTest(BrowserTestCase):
 
     async def test_a_full_house_says_so(self) -> None:
         await self.browser()
-        self.assertEqual(self.browsers.unavailable(), "")
+        self.assertEqual(await self.browsers.unavailable(), "")
         await self.browser()
-        self.assertIn("too many", self.browsers.unavailable())
+        self.assertIn("too many", await self.browsers.unavailable())
 
     async def test_a_ring_that_is_not_filled_yet_takes_nobody(self) -> None:
-        waiting = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON, ready=lambda: False)
-        self.assertIn("being read", waiting.unavailable())
+        async def unfilled() -> bool:
+            return False
+
+        waiting = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON, fill=unfilled)
+        self.assertIn("being read", await waiting.unavailable())
 
     async def test_a_browser_that_vanishes_leaves_nothing_behind(self) -> None:
         client = await self.browser()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
@@ -10,9 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from csms.broker.memory import MemoryBroker
 from csms.coroutines import spawn
 from csms.domain.topology import EVENTS_EXCHANGE, EVENTS_STREAM, notification_key, topology
-from csms.gateway import event_feed as module
-from csms.gateway.event_feed import LONGEST_READING_S, MARK, OVERLAP, PREFILL, RETRY_S, SETTLE_S, EventFeed
+from csms.gateway import following as module
+from csms.gateway.event_feed import FILL_S, IDLE_S, RETRY_S, EventFeed
 from csms.gateway.events import EventRing
+from csms.gateway.following import OVERLAP, PREFILL
+from csms.gateway.stream_reading import LONGEST_READING_S, MARK, SETTLE_S
 from csms.ports import BrokerError, BrokerState, Consumer, Delivery, Message
 from tests.gateway.notes import NOON, message, note
 
@@ -21,12 +24,37 @@ def ids(ring: EventRing) -> list[str]:
     return [ring[position].id for position in range(ring.begin, ring.end)]
 
 
-class FeedFromMemoryTest(SynchronousTestCase):
+class FeedTestCase(SynchronousTestCase):
+    """``followers``: how many browsers there are."""
+
+    followers = 1
+    broker: Any
+
     def setUp(self) -> None:
         self.clock = Clock()
-        self.broker = MemoryBroker(topology(1), clock=self.clock)
+        self.broker = self.make_broker()
         self.ring = EventRing(100, b"".join)
-        self.feed = EventFeed(self.broker, "gw1", self.ring, clock=self.clock, now=lambda: datetime.now(UTC))
+        self.feed = EventFeed(
+            self.broker, "gw1", self.ring, clock=self.clock, now=self.now, followers=lambda: self.followers
+        )
+
+    def make_broker(self) -> Any:
+        raise NotImplementedError
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.clock.seconds())
+
+    def follow(self) -> Deferred[Any]:
+        """A browser comes; whether it finds the ring filled."""
+        return spawn(self.feed.follow(), "follow")
+
+
+class FeedFromMemoryTest(FeedTestCase):
+    def make_broker(self) -> MemoryBroker:
+        return MemoryBroker(topology(1), clock=self.clock)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def start_broker(self) -> None:
         self.successResultOf(spawn(self.broker.start(), "start"))
@@ -41,27 +69,34 @@ class FeedFromMemoryTest(SynchronousTestCase):
         for number in range(3):
             self.publish(number)
         self.feed.start()
+        filled = self.follow()
         for number in range(3, 6):
             self.publish(number)
         self.clock.pump([0, 0, 0])
         self.publish(6)
         self.assertTrue(self.feed.ready)
+        self.assertTrue(self.successResultOf(filled))
         self.assertEqual(ids(self.ring), [f"event-{number}" for number in range(7)])
 
     def test_it_waits_for_the_broker(self) -> None:
         self.feed.start()
-        self.clock.advance(60)
+        early = self.follow()
+        self.clock.advance(FILL_S - 1)
+        self.assertNoResult(early)
+        self.clock.advance(1)
         self.assertFalse(self.feed.ready)
-        ready = spawn(self.feed.when_ready(), "wait")
+        self.assertFalse(self.successResultOf(early), "a browser waits only so long")
+        filled = self.follow()
         self.start_broker()
         self.clock.pump([0, 0, 0])
-        self.successResultOf(ready)
+        self.assertTrue(self.successResultOf(filled))
         self.publish(1)
         self.assertEqual(ids(self.ring), ["event-1"])
 
     def test_a_message_that_is_no_event_stops_nothing(self) -> None:
         self.start_broker()
         self.feed.start()
+        self.follow()
         self.clock.pump([0, 0, 0])
         self.broker.publish(EVENTS_EXCHANGE, notification_key("x"), Message(body=b"{", message_id="bad"))
         self.publish(1)
@@ -71,6 +106,7 @@ class FeedFromMemoryTest(SynchronousTestCase):
     def test_nothing_comes_after_the_stop(self) -> None:
         self.start_broker()
         self.feed.start()
+        self.follow()
         self.clock.pump([0, 0, 0])
         self.successResultOf(spawn(self.feed.stop(), "stop"))
         self.publish(1)
@@ -79,22 +115,23 @@ class FeedFromMemoryTest(SynchronousTestCase):
     def test_a_stop_while_the_stream_is_read_leaves_no_timer(self) -> None:
         self.start_broker()
         self.feed.start()
+        self.follow().addErrback(lambda _: None)
         self.clock.advance(0)
         self.successResultOf(spawn(self.feed.stop(), "stop"))
-        self.clock.advance(0)
+        self.clock.advance(FILL_S)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class ScriptedDelivery:
     """A delivery that remembers its ack."""
 
-    routing_key = ""
     redelivered = False
     awaited = False
     generation = 1
 
-    def __init__(self, body: Message) -> None:
+    def __init__(self, body: Message, routing_key: str = "") -> None:
         self.message = body
+        self.routing_key = routing_key
         self.acked = False
 
     def ack(self) -> None:
@@ -121,6 +158,7 @@ class ScriptedBroker:
         self.listeners: list[Callable[[BrokerState], None]] = []
         self.waiting: list[Deferred[None]] = []
         self.marks: list[Message] = []
+        self.bound: set[str] = set()
         self.refuses_marks = False
         self.own: Callable[[Delivery], None] | None = None
         self.streams: list[tuple[Callable[[Delivery], None], datetime | None, ScriptedConsumer]] = []
@@ -159,7 +197,12 @@ class ScriptedBroker:
             raise BrokerError("not now")
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
-        assert (queue, exchange, routing_key) == ("gateway.gw1.events", "events_exchange", "notification.#")
+        assert (queue, exchange) == ("gateway.gw1.events", "events_exchange")
+        self.bound.add(routing_key)
+
+    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
+        assert (queue, exchange) == ("gateway.gw1.events", "events_exchange")
+        self.bound.discard(routing_key)
 
     async def consume(
         self, queue: str, on_delivery: Callable[[Delivery], None], *, prefetch: int, since: datetime | None = None
@@ -172,19 +215,29 @@ class ScriptedBroker:
         return consumer
 
 
-class FeedOverLostConnectionsTest(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.broker = ScriptedBroker()
-        self.ring = EventRing(100, b"".join)
-        self.feed = EventFeed(self.broker, "gw1", self.ring, clock=self.clock, now=self.now)  # type: ignore[arg-type]
+class ScriptedFeedTestCase(FeedTestCase):
+    broker: ScriptedBroker
 
-    def now(self) -> datetime:
-        return NOON + timedelta(seconds=self.clock.seconds())
+    def make_broker(self) -> ScriptedBroker:
+        return ScriptedBroker()
 
-    def from_queue(self, number: int) -> ScriptedDelivery:
+    def followed(self) -> None:
+        """The feed has begun, and a browser has come."""
+        self.feed.start()
+        self.follow()
+
+    @property
+    def following(self) -> module.Following:
+        assert self.feed._following is not None
+        return self.feed._following
+
+    @property
+    def is_filled(self) -> bool:
+        return self.following.is_filled
+
+    def from_queue(self, number: int, kind: str = "meter.values.updated") -> ScriptedDelivery:
         assert self.broker.own is not None
-        delivery = ScriptedDelivery(message(note(number)))
+        delivery = ScriptedDelivery(message(note(number)), notification_key(kind))
         self.broker.own(delivery)
         return delivery
 
@@ -208,29 +261,32 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
 
     def started(self) -> None:
         self.feed.start()
+        filled = self.follow()
         self.settle()
-        self.assertTrue(self.feed.ready)
+        self.assertTrue(self.successResultOf(filled))
 
-    def test_the_first_reading_goes_ten_minutes_back(self) -> None:
+
+class FeedOverLostConnectionsTest(ScriptedFeedTestCase):
+    def test_the_first_reading_goes_two_minutes_back(self) -> None:
         self.started()
         self.assertEqual(self.broker.streams[0][1], NOON - PREFILL)
         self.assertTrue(self.broker.streams[0][2].cancelled)
 
     def test_deliveries_wait_unacked_while_the_stream_is_read(self) -> None:
-        self.feed.start()
+        self.followed()
         delivery = self.from_queue(5)
         self.from_stream(3, 4)
         self.assertFalse(delivery.acked)
         self.assertEqual(ids(self.ring), ["event-3", "event-4"])
         self.mark()
-        self.assertTrue(self.feed.ready)
+        self.assertTrue(self.is_filled)
         self.assertFalse(delivery.acked)
         self.from_stream(5)
         self.assertTrue(delivery.acked, "the stream has told it")
         self.assertEqual(ids(self.ring), ["event-3", "event-4", "event-5"])
 
     def test_what_comes_into_the_stream_late_is_told_in_its_place(self) -> None:
-        self.feed.start()
+        self.followed()
         self.from_stream(1)
         self.mark()
         after = self.from_queue(4)
@@ -242,7 +298,7 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4)])
 
     def test_after_the_second_mark_the_queue_tells(self) -> None:
-        self.feed.start()
+        self.followed()
         self.mark()
         self.clock.advance(SETTLE_S)
         held = self.from_queue(1)
@@ -251,10 +307,11 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertTrue(self.from_queue(2).acked)
         self.assertEqual(ids(self.ring), ["event-1", "event-2"])
         self.assertTrue(self.broker.streams[-1][2].cancelled)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        (idle,) = self.clock.getDelayedCalls()
+        self.assertEqual(idle.getTime(), IDLE_S)
 
     def test_a_mark_that_was_published_twice_does_not_shorten_the_wait(self) -> None:
-        self.feed.start()
+        self.followed()
         self.mark()
         self.mark()
         self.clock.advance(SETTLE_S / 2)
@@ -263,7 +320,7 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertEqual(ids(self.ring), ["event-1"])
 
     def test_a_stream_that_stands_still_behind_its_first_mark_is_a_gap(self) -> None:
-        self.feed.start()
+        self.followed()
         self.mark()
         self.from_queue(1)
         self.clock.advance(SETTLE_S)
@@ -273,7 +330,7 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertEqual(ids(self.ring), ["event-1"])
 
     def test_an_event_that_was_published_twice_hides_none_in_between(self) -> None:
-        self.feed.start()
+        self.followed()
         again = self.from_queue(3)
         self.from_stream(3, 4, 3)
         self.settle()
@@ -281,7 +338,7 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertEqual(ids(self.ring), ["event-3", "event-4"])
 
     def test_a_slow_stream_is_waited_for(self) -> None:
-        self.feed.start()
+        self.followed()
         self.clock.advance(LONGEST_READING_S - 1)
         self.from_stream(1)
         self.mark()
@@ -299,8 +356,8 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
 
     def test_a_mark_that_cannot_be_written_is_a_gap(self) -> None:
         self.broker.refuses_marks = True
-        self.feed.start()
-        self.assertTrue(self.feed.ready)
+        self.followed()
+        self.assertTrue(self.is_filled)
         self.assertGreater(self.ring.begin, 0)
         self.clock.advance(5000)
         self.broker.become(BrokerState.DOWN)
@@ -322,12 +379,12 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4, 5)])
 
     def test_a_connection_lost_while_the_stream_is_read_is_made_up_for_in_order(self) -> None:
-        self.feed.start()
+        self.followed()
         self.from_stream(1)
         self.from_queue(3)
         self.broker.become(BrokerState.DOWN)
         self.clock.advance(30)
-        self.assertFalse(self.feed.ready)
+        self.assertFalse(self.is_filled)
         self.broker.become(BrokerState.UP)
         self.assertEqual([since for _, since, _ in self.broker.streams], [NOON - PREFILL] * 2)
         self.from_queue(5)
@@ -337,7 +394,7 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertEqual(self.ring.begin, 0, "no browser has to load everything anew")
 
     def test_a_connection_lost_behind_the_first_mark_is_made_up_for_from_there(self) -> None:
-        self.feed.start()
+        self.followed()
         self.from_stream(1)
         self.mark()
         self.clock.advance(2)
@@ -354,13 +411,13 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
 
     def test_a_stream_that_is_never_read_makes_nothing_grow(self) -> None:
         self.patch(module, "MOST_HELD", 3)
-        self.feed.start()
+        self.followed()
         for number in range(5):
             self.from_queue(number)
             self.broker.become(BrokerState.DOWN)
             self.broker.become(BrokerState.UP)
-        assert self.feed._held is not None
-        self.assertEqual(list(self.feed._held), ["event-3", "event-4"])
+        assert self.following._held is not None
+        self.assertEqual(list(self.following._held), ["event-3", "event-4"])
         self.assertGreater(self.ring.begin, 0, "browsers load everything anew")
         self.settle()
         self.assertEqual(ids(self.ring), ["event-3", "event-4"])
@@ -374,20 +431,140 @@ class FeedOverLostConnectionsTest(SynchronousTestCase):
         self.assertEqual(ids(self.ring), ["event-1"])
 
     def test_a_stream_too_long_to_read_in_time_is_a_gap(self) -> None:
-        self.feed.start()
+        self.followed()
         waiting = self.from_queue(999)
         step = 0.5
         for number in range(int(LONGEST_READING_S / step)):
             self.from_stream(number)
             self.clock.advance(step)
-        self.assertTrue(self.feed.ready)
+        self.assertTrue(self.is_filled)
         self.assertEqual(ids(self.ring), ["event-999"])
         self.assertGreater(self.ring.begin, 1)
         self.assertTrue(waiting.acked)
 
     def test_a_broker_that_refuses_is_asked_again(self) -> None:
-        self.broker.failures = 2
+        self.broker.failures = 3
         self.feed.start()
+        self.assertFalse(self.feed.ready)
+        filled = self.follow()
         self.clock.pump([RETRY_S, RETRY_S])
-        self.mark()
         self.assertTrue(self.feed.ready)
+        self.mark()
+        self.assertTrue(self.successResultOf(filled))
+
+
+class RestingFeedTest(ScriptedFeedTestCase):
+    """Nobody follows: not yet, or not any more."""
+
+    followers = 0
+
+    def awaited(self) -> list[object]:
+        """Notes every command that changes, and None when some may have been missed."""
+        heard: list[object] = []
+        self.ring.watch("command.changed", lambda one: heard.append(one and one.event_id))
+        return heard
+
+    def rest(self) -> None:
+        self.started()
+        self.clock.advance(IDLE_S)
+
+    def test_before_the_first_browser_only_what_is_awaited_comes(self) -> None:
+        heard = self.awaited()
+        self.feed.start()
+        self.assertTrue(self.feed.ready)
+        self.assertEqual(self.broker.bound, {"notification.command.changed"})
+        self.assertTrue(self.from_queue(1, "command.changed").acked)
+        self.assertEqual((heard, ids(self.ring), self.broker.streams), (["event-1"], [], []))
+
+    def test_the_first_browser_gets_all_in_order(self) -> None:
+        self.feed.start()
+        self.from_queue(2, "command.changed")
+        filled = self.follow()
+        self.assertIn("notification.#", self.broker.bound)
+        self.assertNoResult(filled)
+        self.from_stream(1, 2, 3)
+        self.settle()
+        self.from_queue(4)
+        self.assertEqual(ids(self.ring), [f"event-{number}" for number in (1, 2, 3, 4)])
+
+    def test_further_browsers_wait_for_the_same_reading(self) -> None:
+        self.feed.start()
+        both = [self.follow(), self.follow()]
+        self.mark()
+        self.assertEqual([self.successResultOf(one) for one in both], [True, True])
+        self.assertEqual(len(self.broker.streams), 1)
+
+    def test_a_while_after_the_last_browser_it_rests_again(self) -> None:
+        self.started()
+        self.from_queue(1)
+        self.clock.advance(IDLE_S - SETTLE_S - 1)
+        self.assertIn("notification.#", self.broker.bound)
+        self.clock.advance(1)
+        self.assertEqual(self.broker.bound, {"notification.command.changed"})
+        self.assertEqual((ids(self.ring), self.clock.getDelayedCalls()), ([], []))
+
+    def test_while_a_browser_is_there_it_never_rests(self) -> None:
+        self.followers = 1
+        self.started()
+        self.clock.pump([IDLE_S] * 3)
+        self.from_queue(1)
+        self.assertEqual(ids(self.ring), ["event-1"])
+        self.followers = 0
+        self.clock.advance(IDLE_S)
+        self.assertEqual(self.broker.bound, {"notification.command.changed"})
+
+    def test_what_is_awaited_is_not_missed_whatever_happens(self) -> None:
+        heard = self.awaited()
+        self.rest()
+        heard.clear()
+        self.from_queue(1, "command.changed")
+        self.broker.become(BrokerState.DOWN)
+        self.broker.become(BrokerState.UP)
+        self.from_queue(2, "command.changed")
+        self.follow()
+        self.from_stream(3)
+        self.assertEqual(heard, ["event-1", None, "event-2"])
+
+    def test_a_browser_that_comes_after_the_rest_gets_what_happened_meanwhile(self) -> None:
+        self.rest()
+        self.from_queue(2, "command.changed")
+        filled = self.follow()
+        self.from_stream(1, 2)
+        self.settle()
+        self.assertTrue(self.successResultOf(filled))
+        self.from_queue(3)
+        self.assertEqual(ids(self.ring), ["event-1", "event-2", "event-3"])
+
+    def test_a_rest_in_the_middle_of_a_reading_ends_it(self) -> None:
+        self.feed.start()
+        self.follow()
+        held = self.from_queue(1)
+        self.clock.advance(0)
+        self.feed._look_around()
+        self.assertTrue(held.acked)
+        self.assertTrue(self.broker.streams[0][2].cancelled)
+        filled = self.follow()
+        self.from_stream(2)
+        self.settle()
+        self.assertTrue(self.successResultOf(filled))
+        self.assertEqual(ids(self.ring), ["event-2"])
+
+    def test_a_stop_tells_no_browser_of_a_gap(self) -> None:
+        self.followers = 1
+        self.feed.start()
+        self.follow()
+        self.from_stream(1)
+        self.mark()
+        held = self.from_queue(2)
+        self.successResultOf(spawn(self.feed.stop(), "stop"))
+        self.assertTrue(held.acked)
+        self.assertEqual((ids(self.ring), self.ring.begin), (["event-1"], 0))
+
+    def test_a_rest_while_the_broker_is_away_leaves_nothing_behind(self) -> None:
+        self.rest()
+        self.broker.become(BrokerState.DOWN)
+        self.follow()
+        self.clock.advance(IDLE_S)
+        self.broker.become(BrokerState.UP)
+        self.assertEqual(self.broker.bound, {"notification.command.changed"})
+        self.assertEqual(len(self.broker.streams), 1)

@@ -62,7 +62,9 @@ class FeedFromRabbitTest(TestCase):
         self.consumer = await self.broker(proxied)
         self.ring = EventRing(100, b"".join)
         gateway = f"gw-{uuid4().hex}"
-        self.feed = EventFeed(self.consumer, gateway, self.ring, clock=reactor, now=lambda: datetime.now(UTC))
+        self.feed = EventFeed(
+            self.consumer, gateway, self.ring, clock=reactor, now=lambda: datetime.now(UTC), followers=lambda: 1
+        )
         self.changed: Deferred[None] = Deferred()
         self.ring.listen(self.ring_changed)
 
@@ -101,7 +103,7 @@ class FeedFromRabbitTest(TestCase):
         await self.publish(0, 1, 2)
         self.feed.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.feed.stop()))
-        await self.feed.when_ready()
+        self.assertTrue(await self.feed.follow())
         await self.publish(3, 4)
         self.assertEqual(await self.filled_to(5), [f"event-{number}" for number in range(5)])
 
@@ -118,11 +120,12 @@ class FeedFromRabbitTest(TestCase):
         self.assertEqual(await self.filled_to(10), [f"event-{number}" for number in range(10)])
 
     async def test_it_knows_when_an_event_was_told(self) -> None:
-        told_at = datetime.now(UTC) - timedelta(minutes=3)
+        told_at = datetime.now(UTC) - timedelta(minutes=1)
         key = notification_key("meter.values.updated")
         await self.publisher.publish(EVENTS_EXCHANGE, key, replace(message(note(0)), timestamp=told_at))
         self.feed.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.feed.stop()))
+        await self.feed.follow()
         await self.filled_to(1)
         self.assertLessEqual(abs(self.ring[0].told_at_s - told_at.timestamp()), 1.0)
         self.assertEqual(self.ring.resume_at("event-0", "of-another"), 0)
