@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from csms.ports import DatabaseError
 
 BUSY_TIMEOUT_S = 10.0
+_BUSY_PAUSE_S = 0.02
 CONNECT_TIMEOUT_S = 5
 IDLE_TIMEOUT_S = 20
 """A process that hangs within a transaction is cut off: others wait for what it has locked."""
@@ -136,7 +138,8 @@ def _sqlite(url: URL, *, pool_size: int, read_only: bool) -> Engine:
     def prepare(connection: sqlite3.Connection, _: Any) -> None:
         # The driver's own idea of when to begin is switched off; see begin().
         connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
@@ -147,3 +150,20 @@ def _sqlite(url: URL, *, pool_size: int, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the write-ahead log on.
+
+    While another process does that to a new file, SQLite does not wait as it does for other locks, but fails.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+        else:
+            return

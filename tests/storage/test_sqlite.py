@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
+import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
+from sqlalchemy import URL
 from twisted.internet import reactor
 
 from csms.domain.model import Charger
@@ -18,6 +23,26 @@ from tests.storage.databases import SqliteCase
 def pragma(uow: SqlUnitOfWork, name: str) -> Any:
     """The value of a pragma on the transaction's connection."""
     return uow._sql._connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+
+class NewFileTests(unittest.TestCase):
+    def test_all_who_open_a_new_file_at_once_can(self) -> None:
+        crowd = 8
+        barrier = Barrier(crowd)
+
+        def begin(url: URL) -> None:
+            opened = engines.open_engines(url, pool_size=1, statement_timeout_s=30.0)
+            try:
+                barrier.wait(30.0)
+                with opened.write.begin() as connection:
+                    connection.exec_driver_sql("SELECT 1")
+            finally:
+                opened.dispose()
+
+        with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(crowd) as threads:
+            for number in range(20):
+                url = engines.database_url(f"sqlite:///{directory}/{number}.db")
+                list(threads.map(begin, [url] * crowd))
 
 
 class SqliteTests(SqliteCase):
