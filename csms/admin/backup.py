@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from csms.admin.auditing import note
 from csms.admin.output import Answer, CommandError
 from csms.admin.site import Site
 from csms.domain import command_life
@@ -35,6 +36,7 @@ async def after_restore(site: Site, arguments: argparse.Namespace) -> Answer:
         notes = Notes(new_id(int(now.timestamp() * 1000)), now)
         given_up = command_life.give_up_all(uow, now, notes)
         to_publish(uow, notes)
+        note(site, uow, "after-restore", "database", after={"skipped": arguments.skip, "commandsGivenUp": given_up})
         return given_up
 
     given_up = await database.transact(work, name="give up commands")
