@@ -9,7 +9,7 @@ import argparse
 from contextlib import closing
 
 from bench.stand.baseline import Baseline
-from bench.stand.csms import Csms
+from bench.stand.csms import SHARDS, Csms
 from bench.stand.measuring import Load, drain, measure
 from bench.stand.profiling import profiled
 from bench.stand.report import Bench, Rows, load_table, main, new_parser
@@ -31,7 +31,15 @@ def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
             with closing(Baseline(servers, arguments.baseline)) as baseline:
                 rows.append(measure(baseline, load))
         with (
-            closing(Csms(servers, chargers=chargers, gateways=arguments.gateways, workers=arguments.workers)) as csms,
+            closing(
+                Csms(
+                    servers,
+                    chargers=chargers,
+                    gateways=arguments.gateways,
+                    workers=arguments.workers,
+                    shards=arguments.shards,
+                )
+            ) as csms,
             profiled(csms.pids, arguments.profile, load.seconds) as start,
         ):
             rows.append(measure(csms, load, on_measuring=start))
@@ -46,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=0.0, help="messages a second of all chargers; 0: closed loop")
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--shards", type=int, default=SHARDS)
     return parser
 
 

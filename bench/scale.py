@@ -20,7 +20,8 @@ def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
     rows = []
     for chargers in arguments.chargers:
         # A whole round of steps, so that each charger has each as often as the next.
-        seconds = max(arguments.seconds, chargers * len(MIXED) / arguments.rate)
+        round_s = chargers * len(MIXED) / arguments.rate if arguments.rate else 0.0
+        seconds = max(arguments.seconds, round_s)
         more = ("--connecting", "50")
         load = Load(chargers, rate=arguments.rate, warm_up_s=arguments.warm_up, seconds=seconds, more=more)
         with closing(Csms(servers, chargers=chargers)) as csms:
@@ -38,7 +39,7 @@ def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--chargers", type=int, nargs="*", default=[100, 1000, 5000])
-    parser.add_argument("--rate", type=float, default=500.0, help="messages a second of all chargers")
+    parser.add_argument("--rate", type=float, default=500.0, help="messages a second of all chargers; 0: closed loop")
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4], help="gateways, and as many workers")
     parser.add_argument("--closed", type=int, default=200, help="chargers in the closed loop")
     return parser

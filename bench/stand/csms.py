@@ -23,7 +23,7 @@ _PASSWORD = "bench-7f3a90c1d2e4"
 """Of chargers that exist on this machine only."""
 _LAG = re.compile(r"^csms_shard_lag_seconds\{[^}]*ocpp_messages[^}]*\} (\S+)$", re.MULTILINE)
 _CONNECTED = re.compile(r"^csms_charger_connections\{.*\} (\S+)$", re.MULTILINE)
-_SHARDS = 4
+SHARDS = 4
 
 # What chargers said, without what gateways tell of connections; by each charger's index, however much else is there.
 _STORED = """
@@ -49,7 +49,7 @@ class Csms:
         chargers: int,
         gateways: int = 1,
         workers: int = 1,
-        shards: int = _SHARDS,
+        shards: int = SHARDS,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._servers = servers
