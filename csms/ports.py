@@ -164,7 +164,10 @@ class Broker(Protocol):
         ...
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
-        """Bind a private queue; remembered, and bound anew after a reconnection."""
+        """Bind a private queue; remembered, and bound anew after a reconnection.
+
+        Raises :class:`BrokerError` when a broker that is there does not answer in time: it may be bound, then or later.
+        """
         ...
 
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None: ...

@@ -84,4 +84,6 @@ test("a reset loads the state anew", () => {
   latest().open("one", "a");
   latest().tell({ event: "reset" });
   expect(told).toEqual(["reset", "a", "reset"]);
+  latest().tell({ event: "error", reason: "unknown field `feed`" });
+  expect(told).toEqual(["reset", "a", "reset", "reset"]);
 });

@@ -56,7 +56,8 @@ export function follow(url: string, listener: Listener): () => void {
         const note = frame as Notification;
         last = { id: note.id, feed };
         if (isNew(note.id)) listener.onNotification(note);
-      } else if (frame.event === "reset") {
+      } else if (frame.event === "reset" || frame.event === "error") {
+        // An error: a gateway of another version does not understand how we resume.
         listener.onReset();
       }
     };

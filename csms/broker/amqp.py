@@ -383,6 +383,8 @@ class AmqpBroker:
             try:
                 await self._consume_line.call(make, vital=vital)
             except BrokerError as error:
+                if not vital and self._consume_line.is_up:
+                    raise
                 _log.debug("left to the next connection: {error}", error=error)
 
     def _release_consumers(self) -> None:

@@ -36,6 +36,8 @@ MAX_BAD_FRAMES = 20
 MAX_RESUMES = 20
 """On one connection. Each looks through the whole ring, and a browser needs one."""
 MAX_UNREAD_ANSWERS = 32
+MAX_WAITING = 100
+"""Requests that wait for the ring at once: HTTP has room for others, too."""
 PING_INTERVAL_S = 30
 PING_TIMEOUT_S = 20
 CLOSE_TIMEOUT_S = 2
@@ -68,6 +70,7 @@ class Browsers:
         self._max_browsers = settings.max_browsers
         self._fill = fill
         self._open: set[BrowserProtocol] = set()
+        self._waiting = 0
         self._rounds = Rounds(clock, self._open, BrowserProtocol.ring_changed)
         ring.listen(self._rounds.ask)
         self._closed = False
@@ -87,13 +90,22 @@ class Browsers:
 
     async def unavailable(self) -> str:
         """Why no browser can be taken now; empty when it can. The first one waits for the ring."""
-        if not self._closed and not await self._fill():
+        if not self._closed and not await self._is_filled():
             return "the events of the last minutes are being read"
         if self._closed:
             return "this process is stopping"
         if len(self._open) >= self._max_browsers:
             return "too many browsers are connected"
         return ""
+
+    async def _is_filled(self) -> bool:
+        if self._waiting >= MAX_WAITING:
+            return False
+        self._waiting += 1
+        try:
+            return await self._fill()
+        finally:
+            self._waiting -= 1
 
     def upgrade(self, request: Request, session: str, expires_at: datetime) -> None:
         """Take over the connection of an HTTP request that asks for a WebSocket.

@@ -25,7 +25,9 @@ from csms.gateway.stream_reading import PREFETCH
 from csms.ports import Broker, BrokerError, BrokerState, Consumer, Delivery
 
 IDLE_S = 600.0
-"""How long the ring stays filled without a browser: whoever comes back meanwhile resumes at once."""
+"""About how long the ring stays filled without a browser: whoever comes back meanwhile resumes at once."""
+LOOK_S = 30.0
+"""How often it is looked whether there is one."""
 FILL_S = 5.0
 """How long a browser waits for the ring at most; then it has to come again."""
 RETRY_S = 1.0
@@ -56,7 +58,9 @@ class EventFeed:
         self._consumer: Consumer | None = None
         self._subscribing: Deferred[None] | None = None
         self._following: Following | None = None
-        self._idle: IDelayedCall | None = None
+        self._followed_at_s = 0.0
+        self._next_look: IDelayedCall | None = None
+        self._stopped = False
 
     @property
     def ready(self) -> bool:
@@ -70,11 +74,12 @@ class EventFeed:
 
     async def stop(self) -> None:
         """Take nothing more."""
+        self._stopped = True
         if self._subscribing is not None:
             self._subscribing.cancel()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         if self._following is not None:
             self._following.end()
         if self._consumer is not None:
@@ -82,36 +87,38 @@ class EventFeed:
 
     async def follow(self) -> bool:
         """Fill the ring, unless it is, for a browser that is about to come; whether that was done in time."""
+        if self._stopped:
+            return False
         following = self._following
         if following is None:
             following = self._following = Following(
                 self._broker, self._ring, self._bind, clock=self._clock, now=self._now
             )
             following.start()
-        self._stay()
+        self._followed_at_s = self._clock.seconds()
+        if self._next_look is None:
+            self._next_look = self._clock.callLater(LOOK_S, self._look_around)
         filled = spawn(following.when_filled(), "the ring is filled")
         with suppress(DeferredTimeout):
             await filled.addTimeout(FILL_S, self._clock)
         return following.is_filled
 
-    def _stay(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = self._clock.callLater(IDLE_S, self._look_around)
-
     def _look_around(self) -> None:
-        self._idle = None
+        now_s = self._clock.seconds()
         if self._followers():
-            self._stay()
-            return
+            self._followed_at_s = now_s
+        if now_s < self._followed_at_s + IDLE_S:
+            self._next_look = self._clock.callLater(LOOK_S, self._look_around)
+        else:
+            self._next_look = None
+            self._rest()
+
+    def _rest(self) -> None:
         following, self._following = self._following, None
         if following is not None:
             following.end()
-        self._break_off()
-        spawn(self._unbind(), "no events for browsers")
-
-    def _break_off(self) -> None:
         self._ring.break_off(self._now().timestamp())
+        spawn(self._unbind(), "no events for browsers")
 
     async def _subscribe(self) -> None:
         while self._consumer is None:
@@ -141,16 +148,19 @@ class EventFeed:
             await self._broker.unbind(self._queue, topology.EVENTS_EXCHANGE, topology.ALL_NOTIFICATIONS)
 
     def _state_changed(self, state: BrokerState) -> None:
-        if self._following is not None:
-            if state is BrokerState.DOWN:
-                self._following.connection_lost()
+        if state is BrokerState.DOWN and self._following is not None:
+            self._following.connection_lost()
         elif state is BrokerState.UP:
-            self._break_off()
+            # The stream, if it is read, does not go back to every gap.
+            self._ring.gap_passes_by()
 
     def _delivered(self, delivery: Delivery) -> None:
-        if self._following is not None:
-            self._following.delivered(delivery)
-            return
-        kind = topology.notification_type(delivery.routing_key)
-        self._ring.pass_by(delivery.message.message_id, kind, delivery.message.body)
-        delivery.ack()
+        following = self._following
+        if following is None or following.holds_back:
+            # Who waits for it must not wait for the stream; to hear of it twice does no harm.
+            kind = topology.notification_type(delivery.routing_key)
+            self._ring.pass_by(delivery.message.message_id, kind, delivery.message.body)
+        if following is None:
+            delivery.ack()
+        else:
+            following.delivered(delivery)

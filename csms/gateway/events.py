@@ -135,7 +135,7 @@ class EventRing:
         self.feed = secrets.token_hex(8)
         """Names this ring, for browsers that come back to it."""
         self._shared = shared
-        self._kept = kept
+        self.kept = kept
         self._max_bytes = max_bytes
         self._to_wire = to_wire
         self._events: deque[Event] = deque()
@@ -146,6 +146,8 @@ class EventRing:
         self._bytes = 0
         self._listeners: list[Callable[[], None]] = []
         self._watchers: list[tuple[str, Callable[[Notification | None], None]]] = []
+        self._gone_to_s = -math.inf
+        """When the newest was told of those that were here and are not any more: they are not taken in again."""
         self._complete_since_s = math.inf
         """Whatever was told from then on is here."""
         self.begin = 0
@@ -174,7 +176,7 @@ class EventRing:
         if position is None or feed == self.feed:
             return None if position is None else position + 1
         since_s = self[position].told_at_s - OVERLAP_S
-        if not self._shared or since_s < self._complete_since_s:
+        if not self._shared or since_s <= self._complete_since_s:
             return None
         return next(place for place in range(self.begin, self.end) if self[place].told_at_s >= since_s)
 
@@ -184,7 +186,7 @@ class EventRing:
 
     def reaches_back_to(self, since_s: float) -> None:
         """The ring is about to be filled with all that was told since then (Unix time)."""
-        self._complete_since_s = since_s
+        self._complete_since_s = max(since_s, self._gone_to_s)
 
     def append(self, event_id: str, kind: str, body: bytes, told_at_s: float) -> bool:
         """Add the newest event, a notification's ``body``, published at ``told_at_s``, and tell the listeners.
@@ -199,7 +201,7 @@ class EventRing:
         self._events.append(event)
         self._bytes += event.weight
         self.end += 1
-        while len(self._events) > self._kept or (self._bytes > self._max_bytes and len(self._events) > 1):
+        while len(self._events) > self.kept or (self._bytes > self._max_bytes and len(self._events) > 1):
             self._drop_oldest()
         self._tell()
         return True
@@ -212,12 +214,17 @@ class EventRing:
 
     def break_off(self, now_s: float) -> None:
         """Forget all events because some were missed: whoever stands anywhere in the ring finds it moved on."""
+        self._gone_to_s = max([self._gone_to_s, *(event.told_at_s for event in self._events)])
         self._events.clear()
         self._complete_since_s = now_s
         self._bytes = 0
         self.end += 1
         self.begin = self.end
         self._tell()
+        self.gap_passes_by()
+
+    def gap_passes_by(self) -> None:
+        """Tell the watchers that some may have been missed."""
         for _, watcher in self._watchers:
             watcher(None)
 
@@ -233,12 +240,13 @@ class EventRing:
         # Longer than the events themselves: after a lost connection the stream repeats the last minute.
         self._positions[hashed] = self.end
         self._remembered.append(hashed)
-        if len(self._remembered) > 4 * self._kept:
+        if len(self._remembered) > 4 * self.kept:
             del self._positions[self._remembered.popleft()]
 
     def _drop_oldest(self) -> None:
         oldest = self._events.popleft()
         self._bytes -= oldest.weight
+        self._gone_to_s = max(self._gone_to_s, oldest.told_at_s)
         self._complete_since_s = max(self._complete_since_s, oldest.told_at_s)
         self.begin += 1
 

@@ -8,6 +8,9 @@ The stream may be late: when its leader dies, an event of before our queue was b
 So for a while the stream alone tells, and what the queue has brought waits until it has come by the stream, too: before
 it, then, everything that its publisher has sent earlier has come. A connection that is lost meanwhile has a gap of its
 own, and the reading begins anew.
+
+At a thousand events a second the ring keeps ten seconds. Then most of what the first look at the stream finds would
+only be read to be dropped, while chargers wait: it goes on where about as many are left as the ring keeps.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ PREFILL = timedelta(minutes=2)
 """How far back the first look at the stream goes."""
 OVERLAP = timedelta(seconds=60)
 """After a lost connection the stream is read from this long before: the loss is noticed late, clocks differ."""
+PROBE = 4
+"""Of so many parts of what the ring keeps one is read to see how many events there are in which time."""
 MOST_HELD = 5 * PREFETCH
 """One connection holds back no more than its prefetch, but many may be lost before the stream is read."""
 
@@ -61,6 +66,10 @@ class Following:
         self._running: Deferred[None] | None = None
         self._ended = False
         self._waiting: list[Deferred[None]] = []
+        self._taken = 0
+        """Events of the first look at the stream."""
+        self._taken_since_s = 0.0
+        self._skip_to: datetime | None = None
         self.is_filled = False
         """Whether the stream was read once."""
 
@@ -77,6 +86,11 @@ class Following:
             # The broker may take it amiss that its answer is not waited for, and we would go on.
             self._reading.end()
         self._drop_held()
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether what the queue brings waits for the stream."""
+        return self._held is not None
 
     async def when_filled(self) -> None:
         """Wait until ``is_filled``."""
@@ -101,7 +115,7 @@ class Following:
             if event_id not in self._held and not self._ring.has_had(event_id):
                 if len(self._held) >= MOST_HELD:
                     self._drop_held()
-                    self._ring.break_off(self._now().timestamp())
+                    self._break_off()
                 self._held[event_id] = delivery
                 return
         else:
@@ -118,6 +132,11 @@ class Following:
             made_up_for = await self._fill(since)
             if self._is_over():
                 return
+            if self._skip_to is not None:
+                since, self._skip_to = self._skip_to, None
+                self._break_off()
+                self._ring.reaches_back_to(since.timestamp())
+                continue
             lost_at = await self._lost()
             if made_up_for:
                 since = lost_at - OVERLAP
@@ -145,10 +164,10 @@ class Following:
         except BrokerError as error:
             _log.warn("the stream of events cannot be read: {reason}", reason=str(error))
             complete = False
-        if self._lost_at is not None or self._is_over():
+        if self._lost_at is not None or self._skip_to is not None or self._is_over():
             return reading.has_caught_up
         if not complete:
-            self._ring.break_off(self._now().timestamp())
+            self._break_off()
         held, self._held = self._held or {}, None
         for delivery in held.values():
             self.delivered(delivery)
@@ -162,24 +181,45 @@ class Following:
             deferred.callback(None)
 
     def _take_from_stream(self, delivery: Delivery) -> None:
-        self._append(delivery)
+        told_at_s = self._append(delivery)
+        if not self.is_filled:
+            self._look_ahead(told_at_s)
         held = self._held.pop(delivery.message.message_id, None) if self._held else None
         if held is not None:
             held.ack()
         delivery.ack()
+
+    def _look_ahead(self, told_at_s: float) -> None:
+        """Skip what the ring would have dropped by the end, if what came so far was so much in so little time."""
+        if self._taken == 0:
+            self._taken_since_s = told_at_s
+        self._taken += 1
+        if self._taken * PROBE < self._ring.kept:
+            return
+        self._taken = 0
+        span = timedelta(seconds=PROBE * max(1.0, told_at_s - self._taken_since_s))
+        start = self._now() - span
+        if start.timestamp() > told_at_s and self._reading is not None:
+            self._skip_to = start
+            self._reading.end()
+
+    def _break_off(self) -> None:
+        self._ring.break_off(self._now().timestamp())
 
     def _drop_held(self) -> None:
         held, self._held = self._held or {}, {}
         for delivery in held.values():
             delivery.ack()
 
-    def _append(self, delivery: Delivery) -> None:
+    def _append(self, delivery: Delivery) -> float:
+        """Put it into the ring; when it was told (Unix time)."""
         message = delivery.message
-        told_at = message.timestamp or self._now()
+        told_at_s = (message.timestamp or self._now()).timestamp()
         try:
             kind = topology.notification_type(delivery.routing_key)
-            self._ring.append(message.message_id, kind, message.body, told_at.timestamp())
+            self._ring.append(message.message_id, kind, message.body, told_at_s)
         except Exception:
             # What cannot be told must not stay unacked, or the queue would stand still in the end.
             metrics.EVENTS_UNREADABLE.inc()
             _log.failure("event {event_id} reaches no browser", event_id=message.message_id)
+        return told_at_s

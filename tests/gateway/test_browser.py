@@ -13,7 +13,15 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from csms.config.settings import HttpSettings
 from csms.domain.messages import NotificationType
-from csms.gateway.browser import HOLD_S, MAX_BAD_FRAMES, MAX_UNREAD_ANSWERS, BrowserProtocol, Browsers, to_wire
+from csms.gateway.browser import (
+    HOLD_S,
+    MAX_BAD_FRAMES,
+    MAX_UNREAD_ANSWERS,
+    MAX_WAITING,
+    BrowserProtocol,
+    Browsers,
+    to_wire,
+)
 from csms.gateway.events import EventRing
 from tests.gateway.browser_client import BrowserClient, connect
 from tests.gateway.notes import NOON, note, tell
@@ -306,6 +314,21 @@ class EndTest(BrowserTestCase):
 
         waiting = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON, fill=unfilled)
         self.assertIn("being read", await waiting.unavailable())
+
+    async def test_only_so_many_wait_for_the_ring(self) -> None:
+        asked: list[Deferred[bool]] = []
+
+        async def slow() -> bool:
+            asked.append(Deferred())
+            return await asked[-1]
+
+        crowded = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON, fill=slow)
+        waiting = [Deferred.fromCoroutine(crowded.unavailable()) for _ in range(MAX_WAITING)]
+        self.assertIn("being read", await crowded.unavailable())
+        self.assertEqual(len(asked), MAX_WAITING)
+        for one in asked:
+            one.callback(True)
+        self.assertEqual({await one for one in waiting}, {""})
 
     async def test_a_browser_that_vanishes_leaves_nothing_behind(self) -> None:
         client = await self.browser()

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,7 +13,7 @@ from csms.broker.memory import MemoryBroker
 from csms.coroutines import spawn
 from csms.domain.topology import EVENTS_EXCHANGE, EVENTS_STREAM, notification_key, topology
 from csms.gateway import following as module
-from csms.gateway.event_feed import FILL_S, IDLE_S, RETRY_S, EventFeed
+from csms.gateway.event_feed import FILL_S, IDLE_S, LOOK_S, RETRY_S, EventFeed
 from csms.gateway.events import EventRing
 from csms.gateway.following import OVERLAP, PREFILL
 from csms.gateway.stream_reading import LONGEST_READING_S, MARK, SETTLE_S
@@ -241,9 +242,9 @@ class ScriptedFeedTestCase(FeedTestCase):
         self.broker.own(delivery)
         return delivery
 
-    def from_stream(self, *numbers: int) -> None:
+    def from_stream(self, *numbers: int, told_at: datetime | None = None) -> None:
         for number in numbers:
-            delivery = ScriptedDelivery(message(note(number)))
+            delivery = ScriptedDelivery(replace(message(note(number)), timestamp=told_at))
             self.broker.streams[-1][0](delivery)
             self.assertTrue(delivery.acked)
 
@@ -307,8 +308,7 @@ class FeedOverLostConnectionsTest(ScriptedFeedTestCase):
         self.assertTrue(self.from_queue(2).acked)
         self.assertEqual(ids(self.ring), ["event-1", "event-2"])
         self.assertTrue(self.broker.streams[-1][2].cancelled)
-        (idle,) = self.clock.getDelayedCalls()
-        self.assertEqual(idle.getTime(), IDLE_S)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1, "it will look whether browsers are there")
 
     def test_a_mark_that_was_published_twice_does_not_shorten_the_wait(self) -> None:
         self.followed()
@@ -442,6 +442,30 @@ class FeedOverLostConnectionsTest(ScriptedFeedTestCase):
         self.assertGreater(self.ring.begin, 1)
         self.assertTrue(waiting.acked)
 
+    def test_of_a_long_stream_only_what_the_ring_keeps_is_read(self) -> None:
+        self.feed.start()
+        filled = self.follow()
+        began = NOON - PREFILL
+        for number in range(25):
+            self.from_stream(number, told_at=began + timedelta(seconds=number * 0.1))
+        self.assertTrue(self.broker.streams[0][2].cancelled)
+        self.assertNoResult(filled)
+        self.assertEqual([since for _, since, _ in self.broker.streams], [began, NOON - timedelta(seconds=4 * 2.4)])
+        for number in range(1000, 1110):
+            self.from_stream(number, told_at=NOON - timedelta(seconds=(1110 - number) * 0.09))
+        self.settle()
+        self.assertTrue(self.successResultOf(filled))
+        self.assertEqual(ids(self.ring), [f"event-{number}" for number in range(1010, 1110)])
+        self.assertIsNone(self.ring.resume_at("event-1050", "of-another"), "it had events before that")
+        self.assertEqual(len(self.broker.streams), 2)
+
+    def test_a_stream_that_is_nearly_read_is_read_to_its_end(self) -> None:
+        self.feed.start()
+        self.follow()
+        for number in range(120):
+            self.from_stream(number, told_at=NOON - timedelta(seconds=120 - number))
+        self.assertEqual(len(self.broker.streams), 1)
+
     def test_a_broker_that_refuses_is_asked_again(self) -> None:
         self.broker.failures = 3
         self.feed.start()
@@ -464,9 +488,12 @@ class RestingFeedTest(ScriptedFeedTestCase):
         self.ring.watch("command.changed", lambda one: heard.append(one and one.event_id))
         return heard
 
+    def pass_time(self, seconds: float) -> None:
+        self.clock.pump([1.0] * int(seconds))
+
     def rest(self) -> None:
         self.started()
-        self.clock.advance(IDLE_S)
+        self.pass_time(IDLE_S)
 
     def test_before_the_first_browser_only_what_is_awaited_comes(self) -> None:
         heard = self.awaited()
@@ -497,20 +524,22 @@ class RestingFeedTest(ScriptedFeedTestCase):
     def test_a_while_after_the_last_browser_it_rests_again(self) -> None:
         self.started()
         self.from_queue(1)
-        self.clock.advance(IDLE_S - SETTLE_S - 1)
+        self.pass_time(IDLE_S - SETTLE_S - 1)
         self.assertIn("notification.#", self.broker.bound)
-        self.clock.advance(1)
+        self.pass_time(1)
         self.assertEqual(self.broker.bound, {"notification.command.changed"})
         self.assertEqual((ids(self.ring), self.clock.getDelayedCalls()), ([], []))
 
     def test_while_a_browser_is_there_it_never_rests(self) -> None:
         self.followers = 1
         self.started()
-        self.clock.pump([IDLE_S] * 3)
+        self.pass_time(2.9 * IDLE_S)
         self.from_queue(1)
         self.assertEqual(ids(self.ring), ["event-1"])
         self.followers = 0
-        self.clock.advance(IDLE_S)
+        self.pass_time(IDLE_S - LOOK_S)
+        self.assertEqual(ids(self.ring), ["event-1"], "ten minutes from when it left")
+        self.pass_time(LOOK_S)
         self.assertEqual(self.broker.bound, {"notification.command.changed"})
 
     def test_what_is_awaited_is_not_missed_whatever_happens(self) -> None:
@@ -522,8 +551,11 @@ class RestingFeedTest(ScriptedFeedTestCase):
         self.broker.become(BrokerState.UP)
         self.from_queue(2, "command.changed")
         self.follow()
-        self.from_stream(3)
-        self.assertEqual(heard, ["event-1", None, "event-2"])
+        self.from_queue(3, "command.changed")
+        self.assertEqual(heard, ["event-1", None, "event-2", "event-3"], "it does not wait for the stream")
+        self.broker.become(BrokerState.DOWN)
+        self.broker.become(BrokerState.UP)
+        self.assertEqual(heard[4:], [None])
 
     def test_a_browser_that_comes_after_the_rest_gets_what_happened_meanwhile(self) -> None:
         self.rest()
@@ -535,12 +567,23 @@ class RestingFeedTest(ScriptedFeedTestCase):
         self.from_queue(3)
         self.assertEqual(ids(self.ring), ["event-1", "event-2", "event-3"])
 
+    def test_what_was_here_before_the_rest_and_is_not_taken_again_is_known_to_be_missing(self) -> None:
+        self.started()
+        self.pass_time(IDLE_S - SETTLE_S - 5)
+        self.from_queue(1)
+        self.pass_time(5)
+        self.follow()
+        self.from_stream(1, 2)
+        self.settle()
+        self.assertEqual(ids(self.ring), ["event-2"])
+        self.assertIsNone(self.ring.resume_at("event-2", "of-another"))
+
     def test_a_rest_in_the_middle_of_a_reading_ends_it(self) -> None:
         self.feed.start()
         self.follow()
         held = self.from_queue(1)
         self.clock.advance(0)
-        self.feed._look_around()
+        self.feed._rest()
         self.assertTrue(held.acked)
         self.assertTrue(self.broker.streams[0][2].cancelled)
         filled = self.follow()
@@ -559,12 +602,14 @@ class RestingFeedTest(ScriptedFeedTestCase):
         self.successResultOf(spawn(self.feed.stop(), "stop"))
         self.assertTrue(held.acked)
         self.assertEqual((ids(self.ring), self.ring.begin), (["event-1"], 0))
+        self.assertFalse(self.successResultOf(self.follow()), "no browser is taken any more")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_rest_while_the_broker_is_away_leaves_nothing_behind(self) -> None:
         self.rest()
         self.broker.become(BrokerState.DOWN)
         self.follow()
-        self.clock.advance(IDLE_S)
+        self.pass_time(IDLE_S)
         self.broker.become(BrokerState.UP)
         self.assertEqual(self.broker.bound, {"notification.command.changed"})
         self.assertEqual(len(self.broker.streams), 1)
