@@ -34,7 +34,7 @@ export function follow(url: string, listener: Listener): () => void {
   const isNew = (id: string): boolean => {
     if (seen.has(id)) return false;
     seen.add(id);
-    if (seen.size > REMEMBERED) for (const oldest of seen) return seen.delete(oldest);
+    if (seen.size > REMEMBERED) seen.delete(seen.values().next().value!);
     return true;
   };
 

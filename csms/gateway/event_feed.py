@@ -6,7 +6,7 @@ browser comes, and until a while after the last has gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -70,7 +70,7 @@ class EventFeed:
     def start(self) -> None:
         """Begin; returns at once, whatever the broker does."""
         self._broker.on_state(self._state_changed)
-        self._subscribing = spawn(self._subscribe(), "event feed")
+        self._subscribing = spawn(self._insist(self._take_awaited), "event feed")
 
     async def stop(self) -> None:
         """Take nothing more."""
@@ -92,7 +92,7 @@ class EventFeed:
         following = self._following
         if following is None:
             following = self._following = Following(
-                self._broker, self._ring, self._bind, clock=self._clock, now=self._now
+                self._broker, self._ring, lambda: self._insist(self._take_all), clock=self._clock, now=self._now
             )
             following.start()
         self._followed_at_s = self._clock.seconds()
@@ -120,25 +120,23 @@ class EventFeed:
         self._ring.break_off(self._now().timestamp())
         spawn(self._unbind(), "no events for browsers")
 
-    async def _subscribe(self) -> None:
-        while self._consumer is None:
+    async def _take_awaited(self) -> None:
+        await self._broker.bind(self._queue, topology.EVENTS_EXCHANGE, _AWAITED)
+        self._consumer = await self._broker.consume(self._queue, self._delivered, prefetch=PREFETCH)
+
+    async def _take_all(self) -> None:
+        if self._following is not None:
+            await self._broker.bind(self._queue, topology.EVENTS_EXCHANGE, topology.ALL_NOTIFICATIONS)
+
+    async def _insist(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Do what needs our queue, as soon as the broker lets us."""
+        while True:
             await self._broker.when_up()
             try:
                 await self._broker.declare_private(self._queue)
-                await self._broker.bind(self._queue, topology.EVENTS_EXCHANGE, _AWAITED)
-                self._consumer = await self._broker.consume(self._queue, self._delivered, prefetch=PREFETCH)
+                await attempt()
             except BrokerError as error:
                 _log.warn("no events yet: {reason}", reason=str(error))
-                await deferLater(self._clock, RETRY_S)
-
-    async def _bind(self) -> None:
-        while self._following is not None:
-            await self._broker.when_up()
-            try:
-                await self._broker.declare_private(self._queue)
-                await self._broker.bind(self._queue, topology.EVENTS_EXCHANGE, topology.ALL_NOTIFICATIONS)
-            except BrokerError as error:
-                _log.warn("no events for browsers yet: {reason}", reason=str(error))
                 await deferLater(self._clock, RETRY_S)
             else:
                 return

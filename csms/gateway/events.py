@@ -148,8 +148,8 @@ class EventRing:
         self._watchers: list[tuple[str, Callable[[Notification | None], None]]] = []
         self._gone_to_s = -math.inf
         """When the newest was told of those that were here and are not any more: they are not taken in again."""
-        self._complete_since_s = math.inf
-        """Whatever was told from then on is here."""
+        self._filled_since_s = math.inf
+        """Whatever was told from then on has come here."""
         self.begin = 0
         """Position of the oldest event."""
         self.end = 0
@@ -173,10 +173,12 @@ class EventRing:
         None when it may have missed events that are not here.
         """
         position = self.position(event_id)
-        if position is None or feed == self.feed:
-            return None if position is None else position + 1
+        if position is None:
+            return None
+        if feed == self.feed:
+            return position + 1
         since_s = self[position].told_at_s - OVERLAP_S
-        if not self._shared or since_s <= self._complete_since_s:
+        if not self._shared or since_s <= max(self._filled_since_s, self._gone_to_s):
             return None
         return next(place for place in range(self.begin, self.end) if self[place].told_at_s >= since_s)
 
@@ -186,7 +188,7 @@ class EventRing:
 
     def reaches_back_to(self, since_s: float) -> None:
         """The ring is about to be filled with all that was told since then (Unix time)."""
-        self._complete_since_s = max(since_s, self._gone_to_s)
+        self._filled_since_s = since_s
 
     def append(self, event_id: str, kind: str, body: bytes, told_at_s: float) -> bool:
         """Add the newest event, a notification's ``body``, published at ``told_at_s``, and tell the listeners.
@@ -216,7 +218,7 @@ class EventRing:
         """Forget all events because some were missed: whoever stands anywhere in the ring finds it moved on."""
         self._gone_to_s = max([self._gone_to_s, *(event.told_at_s for event in self._events)])
         self._events.clear()
-        self._complete_since_s = now_s
+        self._filled_since_s = now_s
         self._bytes = 0
         self.end += 1
         self.begin = self.end
@@ -247,7 +249,6 @@ class EventRing:
         oldest = self._events.popleft()
         self._bytes -= oldest.weight
         self._gone_to_s = max(self._gone_to_s, oldest.told_at_s)
-        self._complete_since_s = max(self._complete_since_s, oldest.told_at_s)
         self.begin += 1
 
     def _tell(self) -> None:

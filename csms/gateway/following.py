@@ -143,6 +143,7 @@ class Following:
             self._held = self._held or {}
 
     def _is_over(self) -> bool:
+        # A method, since an attribute is taken for unchanged by mypy, whatever is awaited in between.
         return self._ended
 
     async def _lost(self) -> datetime:
