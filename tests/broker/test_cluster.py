@@ -104,10 +104,11 @@ class Clustered(TestCase):
         hung = self.cluster.nodes[1]
         hung.pause()
         try:
-            # Nobody is told what came of these before the node wakes or is given up.
+            # What came of these shows when the node wakes or is given up.
             asked = [Deferred.fromCoroutine(broker.bind("gateway.g1", COMMANDS_EXCHANGE, "CP-1")) for broker in brokers]
             asked += [Deferred.fromCoroutine(_counted(broker)) for broker in brokers]
-            await outcomes(asked)
+            answers = await outcomes(asked)
+            self.assertEqual(answers[: len(brokers)], [BrokerError] * len(brokers), "nobody takes them for bound")
             for broker in brokers:
                 self.assertEqual(await outcomes([broker.publish("", "gateway.g1", message("m1"))]), [None])
             self.assertEqual(states, [])
