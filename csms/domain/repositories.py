@@ -209,6 +209,8 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """The message's id on the broker: the notification's, or the command's."""
     routing_key: str
     body: bytes
+    notification: Notification | None = None
+    """What it tells, as long as it is in the hands of who added it."""
 
 
 class Outbox(Protocol):

@@ -16,6 +16,7 @@ from csms.domain.topology import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, notificatio
 from csms.storage.sql import OR_CONFLICT, Clauses, Sql
 from csms.storage.tables import outbox
 
+_New = tuple[str, str, str, bytes, Notification | None]
 _COLUMNS = ("id", "exchange", "event_id", "routing_key", "body", "taken_at", "shard")
 _rows = select(outbox.c.id, outbox.c.exchange, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
 
@@ -40,14 +41,14 @@ class SqlOutbox:
         return self._add(
             shard,
             [
-                (EVENTS_EXCHANGE, one.event_id, notification_key(one.type), encode_notification(one))
+                (EVENTS_EXCHANGE, one.event_id, notification_key(one.type), encode_notification(one), one)
                 for one in notifications
             ],
         )
 
     def route(self, commands: Iterable[Command], *, shard: int | None = None) -> Sequence[OutboxRow]:
         return self._add(
-            shard, [(COMMANDS_EXCHANGE, one.command_id, one.device_id, encode(order_of(one))) for one in commands]
+            shard, [(COMMANDS_EXCHANGE, one.command_id, one.device_id, encode(order_of(one)), None) for one in commands]
         )
 
     def waiting(self, *, older_than: datetime, limit: int, of_shards: datetime | None = None) -> Sequence[OutboxRow]:
@@ -86,13 +87,18 @@ class SqlOutbox:
         self._new.clear()
         self._sql.insert(outbox, _COLUMNS, rows, OR_CONFLICT)
 
-    def _add(self, shard: int | None, messages: Sequence[tuple[str, str, str, bytes]]) -> Sequence[OutboxRow]:
+    def _add(self, shard: int | None, messages: Sequence[_New]) -> Sequence[OutboxRow]:
         self._sql.want_ids(outbox, len(messages))
         rows = [
             OutboxRow(
-                id=self._sql.new_id(outbox), exchange=exchange, event_id=message_id, routing_key=routing_key, body=body
+                id=self._sql.new_id(outbox),
+                exchange=exchange,
+                event_id=message_id,
+                routing_key=routing_key,
+                body=body,
+                notification=notification,
             )
-            for exchange, message_id, routing_key, body in messages
+            for exchange, message_id, routing_key, body, notification in messages
         ]
         self._new.extend((shard, row) for row in rows)
         return rows

@@ -33,6 +33,7 @@ from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.domain.topology import COMMANDS_EXCHANGE, notification_type
 from csms.ports import Broker, BrokerState, Database, DatabaseError, Message, Unroutable
 from csms.walltime import utc
+from csms.workers.readings import HeldReadings
 
 _log = Logger(namespace="csms.workers")
 
@@ -68,6 +69,7 @@ class Relay:
         self._catching_up: dict[int, Deferred[None]] = {}
         self._room: list[Deferred[None]] = []
         self._quiet: list[Deferred[None]] = []
+        self._readings = HeldReadings(clock, publish=self._tell_held, drop=self.give_back)
         self._removal: IDelayedCall | None = None
         self._removing: Deferred[None] = succeed(None)
         self._finished = False
@@ -78,16 +80,16 @@ class Relay:
         """Publish ``rows`` in order, without waiting for the confirms. ``shard``: that they were written for."""
         if not rows:
             return
-        if shard is not None and (shard in self._behind or self._broker.state is not BrokerState.UP):
-            self._keep_back(rows, shard)
-            return
-        if shard is not None:
-            self._put_out(rows)
-        else:
+        if shard is None:
             spawn(self._confirm(self._send(rows, PUBLISH_DEADLINE_S)), "confirms of notifications")
+        elif self._must_wait(shard):
+            self._keep_back(rows, shard)
+        else:
+            self._put_out(self._readings.pass_on(rows, shard))
 
     async def catch_up(self, shard: int) -> int:
         """Publish what the outbox has of a shard, in order; up to which id. Raises DatabaseError."""
+        self._readings.forget(shard)
         after = 0
         while True:
             read = partial(_read_shard, shard=shard, after=after)
@@ -112,7 +114,7 @@ class Relay:
         return confirmed
 
     def give_back(self, ids: Iterable[int]) -> None:
-        """These could not be removed."""
+        """These are to be removed still."""
         self._confirmed.extend(ids)
         self._remove_soon()
 
@@ -140,7 +142,11 @@ class Relay:
             await self.remove()
 
     async def finish(self) -> None:
-        """Wait a little for the confirms that are outstanding, then remove the rows; a sweep will find the rest."""
+        """Publish what is held, wait a little for the outstanding confirms, then remove the rows.
+
+        A sweep will find the rest.
+        """
+        self._readings.close()
         if self._unconfirmed:
             quiet: Deferred[None] = Deferred()
             self._quiet.append(quiet)
@@ -167,6 +173,15 @@ class Relay:
             self.give_back(ids)
 
     # --- inside
+
+    def _tell_held(self, rows: Sequence[OutboxRow], shard: int) -> None:
+        if self._must_wait(shard):
+            self._keep_back(rows, shard)
+        else:
+            self._put_out(rows)
+
+    def _must_wait(self, shard: int) -> bool:
+        return shard in self._behind or self._broker.state is not BrokerState.UP
 
     def _keep_back(self, rows: Sequence[OutboxRow], shard: int) -> None:
         if self._finished:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms.domain.condensing import TOLD_ONCE, condensed
+from csms.domain.condensing import TOLD_ONCE, Latest, condensed
 from csms.domain.messages import Notification, NotificationType
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,6 +51,23 @@ class CondensedTest(unittest.TestCase):
             note(4, NotificationType.CHARGING_STOPPED, sessionId=3),
         )
         self.assertEqual(told, ["0", "2", "3", "4"])
+
+    def test_a_session_that_ends_says_what_its_last_reading_said(self) -> None:
+        reading = note(0, sessionId=3, energyWh=12.0, powerW=7000.0, registerWh=50.0)
+        end: dict[str, Any] = {"sessionId": 3, "energyWh": 12.0, "powerW": 0.0, "meterStopWh": 50.0}
+        for name, changed, gives_way in (
+            ("soon after", {}, True),
+            ("without a register", {"meterStopWh": None}, False),
+            ("long after", {"stoppedAt": NOON + timedelta(minutes=6)}, False),
+            ("before", {"stoppedAt": NOON - timedelta(seconds=1)}, False),
+            ("at an unknown time", {"stoppedAt": None}, False),
+        ):
+            fields = {"stoppedAt": NOON + timedelta(seconds=2), **end, **changed}
+            data = {field: value for field, value in fields.items() if value is not None}
+            for kind in (NotificationType.CHARGING_STOPPED, NotificationType.CHARGING_UPDATED):
+                with self.subTest(name, kind=kind):
+                    told = Latest.following(None, reading).gives_way_to(note(1, kind, **data))
+                    self.assertEqual(told, gives_way and kind == NotificationType.CHARGING_STOPPED)
 
     def test_a_value_that_only_an_earlier_reading_has_is_told(self) -> None:
         self.assertEqual(ids(note(0, powerW=7000.0), note(1, registerWh=12.0), note(2, registerWh=13.0)), ["0", "2"])

@@ -20,6 +20,7 @@ from csms.domain.messages import CALL_REFUSED, ChargerMessage, Reply
 from csms.domain.model import Charger, LogEntry, Session
 from csms.domain.repositories import UnitOfWork
 from csms.domain.repositories_searches import MessageSearch
+from csms.domain.samples import POWER
 from csms.domain.topology import DEFAULT_EXCHANGE, EVENTS_EXCHANGE, gateway_queue
 from csms.ports import BrokerError, BrokerState, DatabaseUnavailable, Fenced, LastingConflict
 from csms.workers import ocpp, relay
@@ -338,6 +339,88 @@ class ShardTests(TestCase):
         successor = Worker(self.database)
         await successor.work.begin()
         self.assertEqual(successor.told, ["charger.connected", "charger.status.changed"])
+
+    async def charging(self, readings: int) -> int:
+        """A session with so many readings, each in a batch of its own, in no time; its transaction id."""
+        await self.worker.commit(calls.start(self.charger))
+        payload = self.worker.replies[0].payload
+        assert payload is not None
+        self.transaction_id = int(payload["transactionId"])
+        for number in range(readings):
+            await self.worker.commit(self.reading(number))
+        return self.transaction_id
+
+    def reading(self, number: int) -> ChargerMessage:
+        at = calls.BEGIN + timedelta(seconds=number)
+        return calls.meter(self.charger, self.transaction_id, at=at, energy_wh=1000 + number, power_w=7000)
+
+    @property
+    def energies(self) -> list[float]:
+        """Of the readings told, in order."""
+        bodies = [json.loads(publish.message.body) for publish in self.worker.notifications]
+        return [body["energyWh"] for body in bodies if body["type"] == "meter.values.updated"]
+
+    async def test_readings_are_stored_each_and_told_once_a_second(self) -> None:
+        await self.charging(5)
+        self.assertEqual(self.energies, [0.0])
+        self.worker.clock.advance(1.0)
+        self.assertEqual(self.energies, [0.0, 4.0])
+        [session] = await self.sessions()
+        samples = await self.read(lambda uow: uow.sessions.measured(POWER, [session.id], limit=100))
+        self.assertEqual(len(samples[session.id]), 5)
+        self.worker.clock.advance(1.0)
+        await self.worker.relay.finish()
+        self.assertEqual(await self.waiting(), [])
+
+    async def test_the_end_of_a_session_is_told_at_once_in_the_place_of_its_last_reading(self) -> None:
+        transaction_id = await self.charging(3)
+        end = calls.BEGIN + timedelta(seconds=9)
+        await self.worker.commit(calls.stop(self.charger, transaction_id, at=end, meter_wh=1009))
+        self.worker.clock.advance(2.0)
+        self.assertEqual(
+            self.worker.told, ["charger.connected", "charging.started", "meter.values.updated", "charging.stopped"]
+        )
+        await self.worker.relay.finish()
+        self.assertEqual(await self.waiting(), [])
+
+    async def test_a_reading_that_is_held_survives_a_kill(self) -> None:
+        await self.charging(3)
+        successor = Worker(self.database)
+        await successor.work.begin()
+        self.assertEqual(successor.told[-1], "meter.values.updated")
+        self.assertEqual(json.loads(successor.notifications[-1].message.body)["energyWh"], 2.0)
+
+    async def test_a_reading_that_is_held_is_told_before_the_stop(self) -> None:
+        await self.charging(3)
+        await self.worker.relay.finish()
+        self.assertEqual(self.energies, [0.0, 2.0])
+        self.assertEqual(await self.waiting(), [])
+
+    async def test_a_reading_that_is_held_when_the_broker_goes_comes_once_and_in_order(self) -> None:
+        for settled in (True, False):
+            with self.subTest("something comes meanwhile" if settled else "nothing does"):
+                self.worker = Worker(self.database)
+                await self.worker.work.begin()
+                self.charger = await places.add_charger(self.database, f"CP-{settled}")
+                await self.charging(3)
+                self.worker.broker.state = BrokerState.DOWN
+                if settled:
+                    await self.worker.commit(self.reading(3))
+                else:
+                    self.worker.clock.advance(1.0)
+                self.worker.broker.rise()
+                await self.worker.caught_up()
+                self.worker.clock.advance(2.0)
+                self.assertEqual(self.energies, [0.0, 2.0, 3.0] if settled else [0.0, 2.0])
+
+    async def test_a_reading_that_is_held_while_others_repeat_themselves_comes_once(self) -> None:
+        await self.charging(2)
+        repeated = self.reading(2)
+        await self.worker.commit(repeated)
+        await self.worker.commit(repeated)
+        self.assertEqual(self.energies, [0.0, 2.0])
+        self.worker.clock.advance(2.0)
+        self.assertEqual(self.energies, [0.0, 2.0])
 
     async def test_left_behind_notifications_are_published_by_another_worker(self) -> None:
         dead = Worker(self.database, hold_confirms=True)
