@@ -90,6 +90,7 @@ class Relay:
     async def catch_up(self, shard: int) -> int:
         """Publish what the outbox has of a shard, in order; up to which id. Raises DatabaseError."""
         self._readings.forget(shard)
+        await self._removing
         after = 0
         while True:
             read = partial(_read_shard, shard=shard, after=after)
