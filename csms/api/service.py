@@ -29,6 +29,7 @@ from csms.config.settings import HttpSettings, WebhookSettings
 from csms.coroutines import spawn
 from csms.domain.repositories import OutboxRow
 from csms.ports import Database, DatabaseError, DeadLetters
+from csms.sockets import listen
 
 SIGN_IN_CHECK_S = 30.0
 FINISH_S = 2.0
@@ -56,7 +57,7 @@ class HttpListener:
     async def start(self) -> None:
         """Listen. Raises :class:`twisted.internet.error.CannotListenError`."""
         site: Any = self.site  # its channels speak HTTP/1.1 only, which Twisted's types do not foresee
-        self._listening = self._reactor.listenTCP(self.port, site, interface=self._listen)
+        self._listening = listen(self._reactor, self.port, site, interface=self._listen)
         self.port = getattr(self._listening.getHost(), "port", self.port)
 
     async def stop(self) -> None:

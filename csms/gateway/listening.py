@@ -15,6 +15,7 @@ from csms.config.settings import GatewaySettings
 from csms.gateway.charger import ChargerProtocol, Gate
 from csms.gateway.charger_factory import ChargerFactory
 from csms.gateway.tls import ServerTls
+from csms.sockets import listen
 
 BACKLOG = 1024
 REFRESH_S = 5.0
@@ -94,7 +95,7 @@ class Listening:
     def _open(self, door: Door) -> None:
         factory = door.factory if door.tls is None else door.tls.wrap(door.factory, self._reactor)
         host = self._settings.listen
-        door.port = self._reactor.listenTCP(door.number, factory, backlog=BACKLOG, interface=host)
+        door.port = listen(self._reactor, door.number, factory, interface=host, backlog=BACKLOG)
         _log.info(
             "listening for chargers at {scheme}://{host}:{port}/ocpp/{note}",
             scheme="ws" if door.tls is None else "wss",

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from csms.domain.messages import CONNECTION_CLOSED
 from csms.gateway import charger
 from csms.gateway.charger import MAX_HEADER_BYTES
 from tests.gateway.case import PASSWORD, GatewayCase, turn, until
@@ -95,6 +96,7 @@ class HeaderTests(GatewayCase):
         self.assertEqual((await peer.response()).status, 101)
         self.assertEqual((await peer.frame())[0], CLOSE)
         await until(lambda: self.gateway.connections == 0)
+        await until(lambda: CONNECTION_CLOSED in {message.message_type for message in self.worker.messages})
         self.assertEqual({message.device_id for message in self.worker.messages}, {"CP1"})
 
     async def test_frames_sent_before_the_answer_belong_to_the_websocket(self) -> None:
