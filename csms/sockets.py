@@ -28,9 +28,14 @@ class PromptServer(tcp.Server):
         self._waits = False
         super().stopWriting()
 
+    def abortConnection(self) -> None:  # noqa: N802
+        """Close without writing what waits, or anything more."""
+        super().abortConnection()
+        self._waits = True
+
     def write(self, data: bytes) -> None:
         """Write ``data``, now if nothing waits; a producer that wants to be asked for more is asked by the reactor."""
-        if data and self.connected and not (self._waits or self.TLS or (self.producer and not self.streamingProducer)):
+        if isinstance(data, bytes) and data and self._is_prompt:
             sent = self.writeSomeData(data)
             # An error is met again, and told of, where the reactor writes.
             if isinstance(sent, int):
@@ -38,6 +43,11 @@ class PromptServer(tcp.Server):
                     return
                 data = data[sent:]
         super().write(data)
+
+    @property
+    def _is_prompt(self) -> bool:
+        pulls = self.producer is not None and not self.streamingProducer
+        return bool(self.connected) and not (self._waits or self.TLS or pulls)
 
 
 class PromptPort(tcp.Port):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any
 
@@ -161,6 +162,25 @@ class PromptServerTests(TestCase):
         self.server.transport.write(b"y")
         await self.server.lost
         self.server.transport.write(b"z")
+
+    async def test_nothing_is_written_after_an_abort(self) -> None:
+        self.server.transport.write(b"x" * MUCH)
+        self.server.transport.abortConnection()
+        self.server.transport.write(b"y")
+        await self.server.lost
+
+        def last() -> bytes:
+            piece = b""
+            with contextlib.suppress(ConnectionResetError):
+                while more := self.client.recv(1_000_000):
+                    piece = more
+            return piece[-1:]
+
+        self.assertEqual(await deferToThread(last), b"x")
+
+    def test_only_bytes_are_written(self) -> None:
+        with self.assertRaises(TypeError):
+            self.server.transport.write(bytearray(b"x"))
 
     def test_a_port_that_is_taken_is_an_error(self) -> None:
         address: Any = self.port.getHost()

@@ -45,7 +45,7 @@ class Latest:
     @classmethod
     def following(cls, before: Latest | None, reading: Notification) -> Latest:
         """``reading`` as the latest, in the place of ``before`` if there is one that gives way."""
-        return cls(reading, reading.data["sampledAt"] if before is None else before.since)
+        return cls(reading, _moment(reading.data["sampledAt"]) if before is None else before.since)
 
     def gives_way_to(self, newer: Notification) -> bool:
         """Whether ``newer``, of the same place, says all that this reading says: a reading, or its session's end."""
@@ -56,24 +56,33 @@ class Latest:
             return False
         return self._is_close_to(new["stoppedAt"]) and all(_AT_THE_END.get(name, name) in new for name in old)
 
-    def _is_close_to(self, moment: datetime) -> bool:
-        return bool(self.reading.data["sampledAt"] <= moment <= self.since + TOLD_ONCE)
+    def _is_close_to(self, moment: datetime | str) -> bool:
+        return _moment(self.reading.data["sampledAt"]) <= _moment(moment) <= self.since + TOLD_ONCE
 
 
-def condensed(notifications: Iterable[Notification]) -> list[Notification]:
-    """The notifications, in order, without the readings that a later one among them repeats with newer values."""
+def condensed(notifications: Iterable[Notification], *, ends: bool = False) -> list[Notification]:
+    """The notifications, in order, without the readings that a later one among them repeats with newer values.
+
+    ``ends``: the end of a session stands for its last reading, too.
+    """
     kept: dict[int, Notification] = {}
     latest: dict[Place, tuple[int, Latest]] = {}
     for number, one in enumerate(notifications):
         kept[number] = one
-        if not is_reading(one):
+        if not (is_reading(one) or (ends and one.type == NotificationType.CHARGING_STOPPED)):
             continue
         place, before = place_of(one), None
         if place in latest:
-            told, before = latest[place]
+            told, before = latest.pop(place)
             if before.gives_way_to(one):
                 del kept[told]
             else:
                 before = None
-        latest[place] = number, Latest.following(before, one)
+        if is_reading(one):
+            latest[place] = number, Latest.following(before, one)
     return list(kept.values())
+
+
+def _moment(value: datetime | str) -> datetime:
+    """A time of a notification, which is text when it was read from its body."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

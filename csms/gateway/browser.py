@@ -35,6 +35,8 @@ MAX_FRAME_BYTES = 256 * 1024
 MAX_BAD_FRAMES = 20
 MAX_RESUMES = 20
 """On one connection. Each looks through the whole ring, and a browser needs one."""
+PIECE_BYTES = 32 * 1024
+"""So much is written to a browser in one turn of the reactor."""
 MAX_UNREAD_ANSWERS = 32
 MAX_WAITING = 100
 """Requests that wait for the ring at once: HTTP has room for others, too."""
@@ -176,6 +178,7 @@ class BrowserProtocol(OneBufferProtocol):
         self._resumes = 0
         self._unread_answers = 0
         self._timers: list[IDelayedCall] = []
+        self._further: IDelayedCall | None = None
         self.session = session
         self.gone: Deferred[None] = Deferred()
 
@@ -218,8 +221,8 @@ class BrowserProtocol(OneBufferProtocol):
             super().onPing(payload)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N803
-        for timer in self._timers:
-            if timer.active():
+        for timer in (*self._timers, self._further):
+            if timer is not None and timer.active():
                 timer.cancel()
         self._browsers.closed(self)
         if not self.gone.called:
@@ -254,15 +257,31 @@ class BrowserProtocol(OneBufferProtocol):
         self._pump()
 
     def _pump(self) -> None:
-        while not self._paused and self.state == self.STATE_OPEN:
+        pieces, size = [], 0
+        while not self._paused and self.state == self.STATE_OPEN and size < PIECE_BYTES:
             try:
                 event = self._cursor.take()
             except RingMovedOn:
-                self._write(to_wire([frames.RESET]))
-                continue
-            if event is None:
-                return
-            self._write(event.wire)
+                wire = to_wire([frames.RESET])
+            else:
+                if event is None:
+                    break
+                wire = event.wire
+            pieces.append(wire)
+            size += len(wire)
+        if pieces:
+            self._write(b"".join(pieces))
+        if size >= PIECE_BYTES:
+            self._pump_on()
+
+    def _pump_on(self) -> None:
+        """Go on in the reactor's next turn: a browser that takes all there is must not keep chargers waiting."""
+        if self._further is None:
+            self._further = self._browsers.clock.callLater(0, self._pump_further)
+
+    def _pump_further(self) -> None:
+        self._further = None
+        self._pump()
 
     def _answer(self, text: bytes) -> None:
         if self._paused:

@@ -37,7 +37,7 @@ from csms.domain.messages import (
 from csms.domain.model import LogEntry
 from csms.domain.payloads import text
 from csms.domain.repositories import OutboxRow, UnitOfWork
-from csms.ports import Broker, BrokerError, Database, DatabaseUnavailable, LastingConflict, Message
+from csms.ports import Broker, BrokerError, Database, DatabaseUnavailable, Fenced, LastingConflict, Message
 from csms.workers.outcomes import ACK, DeadLetter, Outcome
 from csms.workers.relay import Relay
 from csms.workers.turns import Turns
@@ -153,9 +153,12 @@ class ShardWork:
         published = self._relay.take_confirmed()
         try:
             effects = await self._batches.commit(_Part(self._shard, self._epoch, batch, published))
-        except BaseException:
+        except BaseException as error:
             self._relay.give_back(published)
+            if isinstance(error, Fenced):
+                self._relay.forget(self._shard)
             raise
+        self._relay.removed(published)
         self._reply(effects.replies)
         if effects.repeats:
             # Perhaps of a commit whose answer was lost: what it wrote is told now, before what comes after it.

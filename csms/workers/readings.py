@@ -1,26 +1,30 @@
 """Readings that follow another one of their charger closely are held for a moment, so that the newest stands for all.
 
 A notification costs the broker and its consumers as much as the message that caused it. So the readings of a charger
-are told at most once a second: the first at once, then the newest of each session (:mod:`csms.domain.condensing`). If
-their session ends meanwhile, its ``charging.stopped`` stands for them. Whatever else the charger has to tell is told
-at once, behind those that were held when it came.
+are told about once a second: the first at once, then the newest of each session, or of each connector without one
+(:mod:`csms.domain.condensing`). If their session ends meanwhile, its ``charging.stopped`` stands for them. Whatever
+else the charger has to tell is told at once, behind those that were held when it came, and so is a reading that has a
+value which the next one lacks.
 
-The rows of held readings are in the outbox, where they are found if nobody publishes them.
+The rows of held readings are in the outbox, where they are found if nobody publishes them. So are those for which
+others stand, until they are removed: who reads the outbox leaves them out (:func:`covered`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from csms.domain.condensing import Latest, Place, is_reading, place_of
-from csms.domain.messages import Notification
+from csms.domain.condensing import Latest, Place, condensed, is_reading, place_of
+from csms.domain.messages import Notification, NotificationType, decode_notification
 from csms.domain.repositories import OutboxRow
+from csms.domain.topology import notification_type
 
 HELD_S = 1.0
+_COVERING = (NotificationType.METER_VALUES_UPDATED, NotificationType.CHARGING_STOPPED)
 _TOGETHER_S = 0.05
 """Readings whose time comes within this are published together."""
 
@@ -80,7 +84,10 @@ class HeldReadings:
             if lane is not None:
                 if self._stays(lane, row, one, due, dropped):
                     continue
-                due += lane.release()
+                if lane.held:
+                    due += lane.release()
+                    lane.told_at_s = now_s
+                    self._lanes.move_to_end(one.charger_id)
             elif is_reading(one):
                 self._lanes[one.charger_id] = _Lane(shard, now_s)
             due.append(row)
@@ -147,5 +154,14 @@ class HeldReadings:
 
     def _look(self) -> None:
         self._timer = None
-        self._release(self._clock.seconds() - HELD_S)
-        self._wait()
+        try:
+            self._release(self._clock.seconds() - HELD_S)
+        finally:
+            self._wait()
+
+
+def covered(rows: Iterable[OutboxRow]) -> set[int]:
+    """The ids of readings for which another one of ``rows``, which are in their order, stands."""
+    told = {row.id: decode_notification(row.body) for row in rows if notification_type(row.routing_key) in _COVERING}
+    kept = {one.event_id for one in condensed(told.values(), ends=True)}
+    return {row_id for row_id, one in told.items() if one.event_id not in kept}

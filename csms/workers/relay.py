@@ -33,7 +33,7 @@ from csms.domain.repositories import OutboxRow, UnitOfWork
 from csms.domain.topology import COMMANDS_EXCHANGE, notification_type
 from csms.ports import Broker, BrokerState, Database, DatabaseError, Message, Unroutable
 from csms.walltime import utc
-from csms.workers.readings import HeldReadings
+from csms.workers.readings import HeldReadings, covered
 
 _log = Logger(namespace="csms.workers")
 
@@ -63,6 +63,8 @@ class Relay:
         self._clock = clock
         self._unconfirmed: set[int] = set()
         self._confirmed: list[int] = []
+        self._leaving: set[int] = set()
+        """Taken to be removed, and not known to be."""
         self._tries: dict[int, _Try] = {}
         self._behind: dict[int, list[OutboxRow] | None] = {}
         """Shards whose rows wait in the outbox for the broker -> those written since it is read, None before that."""
@@ -89,14 +91,14 @@ class Relay:
 
     async def catch_up(self, shard: int) -> int:
         """Publish what the outbox has of a shard, in order; up to which id. Raises DatabaseError."""
-        self._readings.forget(shard)
-        await self._removing
+        self.forget(shard)
         after = 0
         while True:
             read = partial(_read_shard, shard=shard, after=after)
             rows = await self._database.transact(read, name="outbox of a shard")
-            known = self._unconfirmed.union(self._confirmed)
-            self._put_out([row for row in rows if row.id not in known])
+            settled, others_stand_for = self._settled, covered(rows)
+            self._put_out([row for row in rows if row.id not in settled | others_stand_for])
+            self.give_back(others_stand_for - settled)
             after = rows[-1].id if rows else after
             if len(rows) < _SWEEP_LIMIT:
                 return after
@@ -112,12 +114,22 @@ class Relay:
     def take_confirmed(self) -> list[int]:
         """Ids of rows to remove in the caller's transaction; to be given back if that fails."""
         confirmed, self._confirmed = self._confirmed, []
+        self._leaving.update(confirmed)
         return confirmed
+
+    def removed(self, ids: Iterable[int]) -> None:
+        """These are removed."""
+        self._leaving.difference_update(ids)
 
     def give_back(self, ids: Iterable[int]) -> None:
         """These are to be removed still."""
         self._confirmed.extend(ids)
+        self._leaving.difference_update(self._confirmed)
         self._remove_soon()
+
+    def forget(self, shard: int) -> None:
+        """Hold nothing of the shard any more: it is told from the outbox, here or by another worker."""
+        self._readings.forget(shard)
 
     # --- in the background
 
@@ -134,7 +146,7 @@ class Relay:
         )
         found = {row.id for row in rows}
         self._tries = {row_id: again for row_id, again in self._tries.items() if row_id in found}
-        settled = self._unconfirmed.union(self._confirmed)
+        settled = self._settled
         due = [row for row in rows if row.id not in settled and self._is_due(row.id, now_s)]
         if due:
             metrics.OUTBOX_LEFT_BEHIND.inc(len(due))
@@ -172,6 +184,8 @@ class Relay:
         except DatabaseError as error:
             _log.warn("{count} published outbox rows stay for now: {error}", count=len(ids), error=error)
             self.give_back(ids)
+        else:
+            self.removed(ids)
 
     # --- inside
 
@@ -286,6 +300,11 @@ class Relay:
             _log.warn("{count} commands cannot be noted as not routed: {error}", count=len(rows), error=error)
         else:
             self.publish(told)
+
+    @property
+    def _settled(self) -> set[int]:
+        """Rows that this process has published, or is about to remove."""
+        return self._unconfirmed.union(self._confirmed, self._leaving)
 
     def _is_due(self, row_id: int, now_s: float) -> bool:
         again = self._tries.get(row_id)

@@ -13,6 +13,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from csms.config.settings import HttpSettings
 from csms.domain.messages import NotificationType
+from csms.gateway import browser
 from csms.gateway.browser import (
     HOLD_S,
     MAX_BAD_FRAMES,
@@ -23,6 +24,7 @@ from csms.gateway.browser import (
     to_wire,
 )
 from csms.gateway.events import EventRing
+from csms.sockets import listen
 from tests.gateway.browser_client import BrowserClient, connect
 from tests.gateway.notes import NOON, note, tell
 
@@ -62,7 +64,8 @@ class BrowserTestCase(TestCase):
         self.addCleanup(turns.stop)
         self.ring = EventRing(self.kept, to_wire)
         self.browsers = Browsers(self.ring, self.settings, clock=self.clock, now=lambda: NOON, fill=filled)
-        self.listening = reactor.listenTCP(0, Site(Door(self.browsers)), interface="127.0.0.1")
+        site: Any = Site(Door(self.browsers))
+        self.listening: Any = listen(reactor, 0, site, interface="127.0.0.1")
         self.addCleanup(self.listening.stopListening)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.browsers.close()))
 
@@ -102,6 +105,29 @@ class FollowTest(BrowserTestCase):
         client = await self.browser()
         self.happen(*range(1000))
         self.assertEqual([frame["id"] for frame in await client.take(1000)], [f"event-{n}" for n in range(1000)])
+
+    async def test_much_to_read_comes_in_pieces_with_turns_for_others_in_between(self) -> None:
+        self.patch(browser, "PIECE_BYTES", 1000)
+        client = await self.browser()
+        sizes: list[int] = []
+        further: list[BrowserProtocol] = []
+        transport, go_on = self.transport(), BrowserProtocol._pump_further
+        write = transport.write
+
+        def noted(data: bytes) -> None:
+            sizes.append(len(data))
+            write(data)
+
+        def noted_further(protocol: BrowserProtocol) -> None:
+            further.append(protocol)
+            go_on(protocol)
+
+        self.patch(transport, "write", noted)
+        self.patch(BrowserProtocol, "_pump_further", noted_further)
+        self.happen(*range(100))
+        self.assertEqual([frame["id"] for frame in await client.take(100)], [f"event-{n}" for n in range(100)])
+        self.assertLess(max(sizes), 1500)
+        self.assertEqual(len(further), len(sizes) - 1)
 
     async def test_filters_hold_from_the_answer_on(self) -> None:
         client = await self.browser()

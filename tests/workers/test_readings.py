@@ -13,7 +13,7 @@ from csms.domain.condensing import TOLD_ONCE
 from csms.domain.messages import Notification, NotificationType, encode_notification
 from csms.domain.repositories import OutboxRow
 from csms.domain.topology import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, notification_key
-from csms.workers.readings import HELD_S, HeldReadings
+from csms.workers.readings import HELD_S, HeldReadings, covered
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 READING = NotificationType.METER_VALUES_UPDATED
@@ -157,6 +157,20 @@ class HeldReadingsTest(unittest.TestCase):
         self.pass_on(READING)
         self.clock.pump([HELD_S] * 4)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_of_the_rows_in_the_outbox_those_are_covered_for_which_others_stand(self) -> None:
+        rows = [
+            self.row(READING),
+            self.row(READING),
+            self.row(READING, sessionId=4),
+            self.row(STATUS),
+            self.row(READING, powerW=1.0),
+            self.row(READING),
+            self.row(STOPPED),
+            self.row(READING, sessionId=4),
+        ]
+        command = OutboxRow(id=9, exchange=COMMANDS_EXCHANGE, event_id="c", routing_key="CP-1", body=b"{}")
+        self.assertEqual(covered([*rows, command]), {1, 2, 3, 6})
 
     @given(
         st.lists(
