@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -26,6 +27,11 @@ def a_notification(number: int) -> Notification:
         event_id=f"event-{number}",
         data={"sessionId": number, "text": 'ü"\\\u0001'},
     )
+
+
+def as_read(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+    """The rows that were added, as whoever reads them gets them."""
+    return [replace(row, notification=None) for row in rows]
 
 
 class LogContract(DatabaseCase):
@@ -117,7 +123,7 @@ class LogContract(DatabaseCase):
         self.assertEqual(sorted({row.id for row in rows}), [row.id for row in rows])
         self.assertEqual([decode_notification(row.body) for row in rows], notifications)
         self.assertEqual({row.routing_key for row in rows}, {"notification.charging.started"})
-        self.assertEqual(await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, limit=100)), rows)
+        self.assertEqual(await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, limit=100)), as_read(rows))
 
     async def test_fresh_rows_are_left_to_whoever_wrote_them(self) -> None:
         await self.write(lambda uow: uow.outbox.add([a_notification(1)]))
@@ -136,8 +142,10 @@ class LogContract(DatabaseCase):
         rows = await self.write(lambda uow: uow.outbox.add([a_notification(n) for n in range(3)], shard=1))
         await self.write(lambda uow: uow.outbox.add([a_notification(3)], shard=0))
         await self.write(lambda uow: uow.outbox.add([a_notification(4)]))
-        self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(1, after=0, limit=9)), rows)
-        self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(1, after=rows[0].id, limit=1)), [rows[1]])
+        self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(1, after=0, limit=9)), as_read(rows))
+        self.assertEqual(
+            await self.write(lambda uow: uow.outbox.of_shard(1, after=rows[0].id, limit=1)), as_read(rows[1:2])
+        )
         self.assertEqual(await self.write(lambda uow: uow.outbox.of_shard(2, after=0, limit=9)), [])
 
     async def test_a_sweep_leaves_rows_of_shards_alone_for_longer(self) -> None:
@@ -145,7 +153,7 @@ class LogContract(DatabaseCase):
         other = await self.write(lambda uow: uow.outbox.add([a_notification(2)]))
         recently = datetime.now(UTC) - timedelta(seconds=70)
         swept = await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, of_shards=recently, limit=9))
-        self.assertEqual(swept, other)
+        self.assertEqual(swept, as_read(other))
         both = await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, of_shards=FUTURE, limit=9))
         self.assertEqual(len(both), 2)
 
@@ -161,7 +169,9 @@ class LogContract(DatabaseCase):
         rows = await self.write(lambda uow: uow.outbox.add([a_notification(n) for n in range(3)]))
         await self.write(lambda uow: uow.outbox.published([rows[0].id, rows[2].id]))
         await self.write(lambda uow: uow.outbox.published([]))
-        self.assertEqual(await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, limit=9)), [rows[1]])
+        self.assertEqual(
+            await self.write(lambda uow: uow.outbox.waiting(older_than=FUTURE, limit=9)), as_read(rows[1:2])
+        )
 
     async def test_an_event_has_its_first_time_once_per_consumer(self) -> None:
         def first(uow: SqlUnitOfWork, *ids: str, consumer: str = "a") -> set[str]:
