@@ -271,12 +271,8 @@ class BrowserProtocol(OneBufferProtocol):
             size += len(wire)
         if pieces:
             self._write(b"".join(pieces))
-        if size >= PIECE_BYTES:
-            self._pump_on()
-
-    def _pump_on(self) -> None:
-        """Go on in the reactor's next turn: a browser that takes all there is must not keep chargers waiting."""
-        if self._further is None:
+        if size >= PIECE_BYTES and self._further is None:
+            # A browser that takes all there is must not keep chargers waiting.
             self._further = self._browsers.clock.callLater(0, self._pump_further)
 
     def _pump_further(self) -> None:

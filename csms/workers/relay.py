@@ -13,11 +13,11 @@ are left behind are published by the sweep of any worker.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -73,7 +73,7 @@ class Relay:
         self._quiet: list[Deferred[None]] = []
         self._readings = HeldReadings(clock, publish=self._tell_held, drop=self.give_back)
         self._removal: IDelayedCall | None = None
-        self._removing: Deferred[None] = succeed(None)
+        self._removing = DeferredLock()
         self._finished = False
 
     # --- for the worker that has committed rows
@@ -121,10 +121,10 @@ class Relay:
         """These are removed."""
         self._leaving.difference_update(ids)
 
-    def give_back(self, ids: Iterable[int]) -> None:
+    def give_back(self, ids: Collection[int]) -> None:
         """These are to be removed still."""
         self._confirmed.extend(ids)
-        self._leaving.difference_update(self._confirmed)
+        self._leaving.difference_update(ids)
         self._remove_soon()
 
     def forget(self, shard: int) -> None:
@@ -171,19 +171,26 @@ class Relay:
         if self._removal is not None:
             self._removal.cancel()
             self._removal = None
-        await self._removing
         await self.remove()
 
     async def remove(self) -> None:
-        """Remove confirmed rows in a transaction of their own; what fails is tried again later."""
-        ids = self.take_confirmed()
-        if not ids:
-            return
+        """Remove confirmed rows in transactions of their own, one at a time; what fails is tried again later."""
+        await self._removing.acquire()
+        try:
+            if ids := self.take_confirmed():
+                await self._remove(ids)
+        finally:
+            self._removing.release()
+
+    async def _remove(self, ids: Sequence[int]) -> None:
         try:
             await self._database.transact(lambda uow: uow.outbox.published(ids), name="outbox removal")
         except DatabaseError as error:
             _log.warn("{count} published outbox rows stay for now: {error}", count=len(ids), error=error)
             self.give_back(ids)
+        except BaseException:
+            self.give_back(ids)
+            raise
         else:
             self.removed(ids)
 
@@ -317,7 +324,7 @@ class Relay:
 
     def _remove_now(self) -> None:
         self._removal = None
-        self._removing = spawn(self.remove(), "outbox removal")
+        spawn(self.remove(), "outbox removal")
 
     def _tell(self) -> None:
         if len(self._unconfirmed) < WINDOW:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from unittest import mock
 
 import msgspec
 from twisted.internet.defer import Deferred, DeferredList
@@ -411,6 +412,20 @@ class ShardTests(TestCase):
             await self.worker.commit(self.reading(3))
         self.worker.clock.advance(2.0)
         self.assertEqual(self.worker.event_ids, told)
+
+    async def test_a_removal_that_fails_by_itself_leaves_the_rows_to_the_next(self) -> None:
+        await self.charging(1)
+        transact = self.database.transact
+
+        async def broken(work: Any, *, name: str) -> Any:
+            raise RuntimeError("a fault of ours")
+
+        with mock.patch.object(self.database, "transact", broken), self.assertRaises(RuntimeError):
+            await self.worker.relay.remove()
+        self.assertEqual(self.database.transact, transact)
+        self.assertNotEqual(await self.waiting(), [])
+        await self.worker.relay.finish()
+        self.assertEqual(await self.waiting(), [])
 
     async def test_rows_whose_removal_is_under_way_are_not_told_again(self) -> None:
         await self.charging(1)
