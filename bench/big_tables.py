@@ -1,7 +1,8 @@
-"""Whether a long past slows the present: the message log and the meter values, empty and with millions of rows.
+"""Whether a long past slows the present: the message log and the meter values, new and with millions of rows, by turns.
 
-Measured before and after the filling: the mixed load, and the requests of a person who looks at a charger's messages,
-sessions and meter values. Half of the rows lie in this month's partition, the rest in the eleven months before.
+Measured in both: the mixed load, and the requests of a person who looks at a charger's messages, sessions and meter
+values. Half of the rows lie in this month's partition, the rest in the eleven months before. What the filling leaves to
+do (VACUUM, ANALYZE, CHECKPOINT) is done before anything is measured.
 """
 
 from __future__ import annotations
@@ -60,17 +61,23 @@ _NUMBERS = """
 
 
 def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
-    """Measure, fill, measure."""
+    """Fill one database; then measure a new one and the full one, by turns."""
     rows: Rows = []
-    with closing(Csms(servers, chargers=arguments.chargers)) as csms:
-        cookie = sign_in(csms.gateways[0].sign_in_link())
-        rows.append(_measured(csms, arguments, cookie, "empty tables"))
+    with closing(Csms(servers, chargers=arguments.chargers)) as full:
+        cookie = _sign_in(full)
         began = time.monotonic()
-        filled = _fill(csms.database_url, arguments.rows, arguments.fill_seconds)
-        took_s = time.monotonic() - began
-        note = f"{filled / 1e6:.1f} million rows in each"
-        rows.append({**_measured(csms, arguments, cookie, note), "fill_s": round(took_s, 1), "filled": filled})
+        filled = _fill(full.database_url, arguments.rows, arguments.fill_seconds)
+        took_s = round(time.monotonic() - began, 1)
+        for _ in range(arguments.turns):
+            with closing(Csms(servers, chargers=arguments.chargers)) as new:
+                rows.append(_measured(new, arguments, _sign_in(new), "new tables"))
+            note = f"{filled / 1e6:.1f} million rows in each"
+            rows.append({**_measured(full, arguments, cookie, note), "fill_s": took_s, "filled": filled})
     return rows
+
+
+def _sign_in(csms: Csms) -> str:
+    return sign_in(csms.gateways[0].sign_in_link())
 
 
 def _measured(csms: Csms, arguments: argparse.Namespace, cookie: str, note: str) -> Row:
@@ -122,7 +129,9 @@ def _fill(url: str, rows: int, seconds: float) -> int:
         filled = min(pool.map(lambda fill: _fill_one(url, *fill, rows=rows, end=end, now=now), _FILLS.items()))
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        cursor.execute("ANALYZE charger_data, meter_values")
+        for statement in ("VACUUM (ANALYZE) charger_data, meter_values", "CHECKPOINT"):
+            print(statement, file=sys.stderr)
+            cursor.execute(statement)
     return filled
 
 
@@ -157,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     parser.add_argument("--chargers", type=int, default=100)
     parser.add_argument("--rows", type=int, default=50_000_000, help="in each of the two tables")
+    parser.add_argument("--turns", type=int, default=2, help="measure each of both so many times")
     parser.add_argument("--fill-seconds", type=float, default=120.0, help="fill no longer than this")
     return parser
 
