@@ -161,6 +161,8 @@ charging_sessions = Table(
     *_texts("flags"),
     UniqueConstraint("charger_id", "transaction_key"),
     UniqueConstraint("charger_id", "start_key_digest"),
+    Index("ix_charging_sessions_charger", "charger_id", "id"),
+    Index("ix_charging_sessions_token", "id_token_key", "id"),
     Index("ix_charging_sessions_active", "charger_id", **only("state = 'active'")),
     Index("ix_charging_sessions_active_token", "id_token_key", **only("state = 'active'")),
     Index("ix_charging_sessions_active_group", "group_key", **only("state = 'active' AND group_key IS NOT NULL")),

@@ -8,10 +8,12 @@ from typing import Any
 
 import psycopg2
 from msgspec.structs import replace as changed
+from sqlalchemy import event
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from csms.domain.model import Charger
+from csms.domain.model import Charger, SessionState
+from csms.domain.repositories_searches import SessionSearch
 from csms.ports import DatabaseUnavailable
 from csms.storage import engines, partitions
 from csms.storage.tables import charging_sessions
@@ -183,6 +185,35 @@ class LossTests(PostgresqlCase):
             self.url, "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
         )
         self.assertIn(("csms",), names)
+
+
+class PlanTests(PostgresqlCase):
+    async def plan(self, search: SessionSearch) -> str:
+        """How PostgreSQL goes about finding sessions."""
+
+        def work(uow: SqlUnitOfWork) -> str:
+            connection = uow._sql._connection
+            seen: list[tuple[str, Any]] = []
+            event.listen(connection, "before_cursor_execute", lambda _, __, *statement: seen.append(statement[:2]))
+            uow.search.sessions(search, before_id=0, limit=10)
+            [(statement, parameters)] = seen
+            return "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
+
+        return await self.look(work)
+
+    async def test_the_newest_sessions_of_a_charger_or_a_token_are_found_however_many_there_were(self) -> None:
+        one = await self.a_charger("CP-1")
+        ended = [a_session(one + n % 100, n, id_token=f"TAG-{n % 99}", state=SessionState.ENDED) for n in range(5000)]
+        await self.write(lambda uow: [uow.sessions.add(session) for session in ended])
+        run(self.url, "ANALYZE charging_sessions")
+        for search, index in (
+            (SessionSearch(charger_id=one), "charger"),
+            (SessionSearch(device_id="CP-1"), "charger"),
+            (SessionSearch(id_token="TAG-1"), "token"),
+        ):
+            plan = await self.plan(search)
+            self.assertIn(f"ix_charging_sessions_{index}", plan)
+            self.assertNotIn("Sort", plan)
 
 
 class PartitionTests(DatabaseCase):
