@@ -175,12 +175,9 @@ class Relay:
 
     async def remove(self) -> None:
         """Remove confirmed rows in transactions of their own, one at a time; what fails is tried again later."""
-        await self._removing.acquire()
-        try:
+        async with self._removing:
             if ids := self.take_confirmed():
                 await self._remove(ids)
-        finally:
-            self._removing.release()
 
     async def _remove(self, ids: Sequence[int]) -> None:
         try:
