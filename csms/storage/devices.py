@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, delete, exists, select, true
+from sqlalchemy import ColumnElement, Select, exists, select, true
 
 from csms.domain.device_records import (
     ChargingProfile,
@@ -184,9 +184,8 @@ class SqlDeviceRecords(Generic[R]):
         self._records.flush()
 
     def _delete(self) -> None:
-        if self._removed:
-            gone, self._removed = self._removed, []
-            self._sql.change(delete(self._shape.table).where(self._sql.any_of(self._shape.table.c.id, gone)))
+        gone, self._removed = self._removed, []
+        self._sql.delete(self._shape.table, gone)
 
 
 def _index(by_charger: defaultdict[int, dict[int, R]], record: R) -> None:

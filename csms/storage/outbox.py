@@ -6,23 +6,19 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Delete, Select, delete, or_, select, update
+from sqlalchemy import Select, or_, select, update
 
 from csms.domain.command_model import Command
 from csms.domain.commands import order_of
 from csms.domain.messages import Notification, encode, encode_notification
 from csms.domain.repositories import OutboxRow
 from csms.domain.topology import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, notification_key
-from csms.storage.sql import OR_CONFLICT, Clauses, Sql
+from csms.storage.sql import OR_CONFLICT, Sql
 from csms.storage.tables import outbox
 
 _New = tuple[str, str, str, bytes, Notification | None]
 _COLUMNS = ("id", "exchange", "event_id", "routing_key", "body", "taken_at", "shard")
 _rows = select(outbox.c.id, outbox.c.exchange, outbox.c.event_id, outbox.c.routing_key, outbox.c.body)
-
-
-def _removal(clauses: Clauses) -> Delete:
-    return delete(outbox).where(clauses.any_of(outbox.c.id, "ids"))
 
 
 class SqlOutbox:
@@ -36,6 +32,7 @@ class SqlOutbox:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
         self._new: list[tuple[int | None, OutboxRow]] = []
+        self._published: list[int] = []
 
     def add(self, notifications: Iterable[Notification], *, shard: int | None = None) -> Sequence[OutboxRow]:
         return self._add(
@@ -74,11 +71,12 @@ class SqlOutbox:
         return found
 
     def published(self, ids: Sequence[int]) -> None:
-        if ids:
-            self._sql.change(self._sql.made(_removal), ids=ids)
+        self._published += ids
 
     def flush(self) -> None:
-        """Write what was added."""
+        """Remove what was published, and write what was added."""
+        published, self._published = self._published, []
+        self._sql.delete(outbox, published)
         now = datetime.now(UTC)
         rows = [
             (row.id, row.exchange, row.event_id, row.routing_key, row.body.decode(), now, shard)

@@ -115,6 +115,11 @@ class Sql:
         if rows:
             self._write(self._bulk.update(table, columns, rows))
 
+    def delete(self, table: Table, ids: Sequence[int]) -> None:
+        """Delete many rows by id."""
+        if ids:
+            self._write(self._bulk.delete(table, ids))
+
     def send(self) -> int:
         """Write what waits; how many rows the last of it touched."""
         if not self._writes:

@@ -47,11 +47,17 @@ class BatchesContract(DatabaseCase):
     async def test_what_a_batch_writes_goes_out_together(self) -> None:
         ids, epoch = await self.write(prepare, 60)
         fleet = Fleet(ids)
+
+        def handle_and_remove(uow: SqlUnitOfWork) -> None:
+            uow.outbox.published([1, 2])
+            handled(uow, [fleet.start(index) for index in range(60)], epoch)
+
         round_trips = self.round_trips()
-        await self.write(handled, [fleet.start(index) for index in range(60)], epoch)
-        writing = [one for one in round_trips if one.startswith(("INSERT", "UPDATE"))]
+        await self.write(handle_and_remove)
+        writing = [one for one in round_trips if one.startswith(("INSERT", "UPDATE", "DELETE"))]
         statements = [statement for one in writing for statement in one.split(";\n")]
         self.assertLessEqual({"charging_sessions", "charger_data", "outbox"}, set(map(_table_of, statements)))
+        self.assertTrue([one for one in statements if one.startswith("DELETE FROM outbox")])
         # SQLite has no round trips: there each statement is one.
         self.assertEqual(len(writing), 1 if self.database._engines.dialect == "postgresql" else len(statements))
 

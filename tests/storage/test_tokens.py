@@ -30,6 +30,20 @@ def limited(uow: SqlUnitOfWork, count: int) -> tuple[list[int], int]:
 
 
 class TokensContract(DatabaseCase):
+    async def test_tokens_of_any_characters_are_found_at_once(self) -> None:
+        odd = ['say "hi"', "back\\slash", "\\", "{a,b}", "NULL", "null,", "it's", "%s %(keys)s", ":keys", "ünï→", "[]"]
+
+        def add(uow: SqlUnitOfWork) -> None:
+            for token in odd:
+                uow.id_tokens.add(IdToken(token=token))
+
+        def find(uow: SqlUnitOfWork) -> list[str]:
+            uow.id_tokens.load([*odd, "UNKNOWN"])
+            return [record.token for token in odd if (record := uow.id_tokens.get(token)) is not None]
+
+        await self.write(add)
+        self.assertEqual(await self.look(find), odd)
+
     async def test_a_group_is_found_in_any_case_and_added_once(self) -> None:
         first = await self.write(lambda uow: uow.token_groups.add(TokenGroup(name="Straße", max_sessions=3)))
         again = await self.write(lambda uow: uow.token_groups.add(TokenGroup(name="STRASSE")))
