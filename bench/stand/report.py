@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.stand.machine import busy, conditions
 from bench.stand.measuring import WARM_UP_S
-from bench.stand.servers import Servers
+from bench.stand.servers import SCHEDULERS, Servers
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -52,6 +52,9 @@ def new_parser(about: str | None, *, profile: bool = False) -> argparse.Argument
         metavar="FILE",
         help="JSON of all benchmarks; those of this one go there",
     )
+    parser.add_argument(
+        "--schedulers", type=int, default=SCHEDULERS, help="threads of RabbitMQ's Erlang machine (its +S), default 1"
+    )
     if profile:
         parser.add_argument("--profile", type=Path, metavar="DIR", help="write py-spy's stacks there, print their top")
     return parser
@@ -63,7 +66,7 @@ def main(bench: Bench) -> None:
     # SIGTERM ends a benchmark as Ctrl-C does: with what it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     busy_before = busy()
-    servers = Servers.start() if bench.needs_servers else None
+    servers = Servers.start(schedulers=arguments.schedulers) if bench.needs_servers else None
     try:
         rows = bench.run(servers, arguments)
     finally:

@@ -35,10 +35,13 @@ class RabbitMQ(Daemon):
         epmd_pid: int = 0,
         *,
         settings: Mapping[str, str] | None = None,
+        schedulers: int = 2,
     ):
         super().__init__(directory, pid)
         self.settings = {"raft.wal_max_size_bytes": "32000000"} if settings is None else dict(settings)
         """Of rabbitmq.conf, beside addresses and logs."""
+        self.schedulers = schedulers
+        """Threads in which Erlang runs its processes."""
         self.ports = ports or {name: free_port() for name in _PORT_NAMES}
         self.epmd = Daemon(directory, epmd_pid)
         _MANAGEMENT_PORTS[self.ports["amqp"]] = self.ports["http"]
@@ -150,8 +153,8 @@ class RabbitMQ(Daemon):
             "RABBITMQ_DIST_PORT": str(self.ports["dist"]),
             "ERL_EPMD_PORT": str(self.ports["epmd"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            # Two schedulers that do not spin: tests share the machine with the server. No epmd of its own making.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+            # Few schedulers that do not spin: tests share the machine with the server. No epmd of its own making.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"+S {self.schedulers} +sbwt none +sbwtdcpu none +sbwtdio none"
             " -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
             # Makes the start script become the Erlang machine, so that the pid is the node's.
             "RUNNING_UNDER_SYSTEMD": "1",
