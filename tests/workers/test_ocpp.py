@@ -427,6 +427,24 @@ class ShardTests(TestCase):
         await self.worker.relay.finish()
         self.assertEqual(await self.waiting(), [])
 
+    async def test_a_stop_waits_for_a_removal_that_is_under_way(self) -> None:
+        await self.charging(1)
+        transact = self.database.transact
+        held: Deferred[None] = Deferred()
+
+        async def slow(work: Any, *, name: str) -> Any:
+            await held
+            return await transact(work, name=name)
+
+        with mock.patch.object(self.database, "transact", slow):
+            removing = Deferred.fromCoroutine(self.worker.relay.remove())
+            finishing = Deferred.fromCoroutine(self.worker.relay.finish())
+            self.assertFalse(finishing.called)
+            held.callback(None)
+            await removing
+            await finishing
+        self.assertEqual(await self.waiting(), [])
+
     async def test_rows_whose_removal_is_under_way_are_not_told_again(self) -> None:
         await self.charging(1)
         leaving = self.worker.relay.take_confirmed()
