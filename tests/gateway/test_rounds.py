@@ -83,6 +83,35 @@ class RoundsTests(unittest.TestCase):
         self.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_after_a_round_that_took_long_comes_a_rest_as_long_as_its_visits(self) -> None:
+        members = dict.fromkeys(range(PART + 1))
+
+        def visit(number: int) -> None:
+            self.visited.append(number)
+            if number in (0, PART):
+                self.clock.rightNow += 0.01
+
+        rounds = Rounds(self.clock, members, visit)
+        rounds.ask()
+        self.turn()
+        rounds.ask()
+        self.assertEqual(self.clock.getDelayedCalls()[0].getTime(), self.clock.seconds())
+        self.turn()
+        self.assertAlmostEqual(self.clock.getDelayedCalls()[0].getTime(), self.clock.seconds() + 0.02)
+        self.turn()
+        self.assertEqual(self.visited, [*members, *range(PART)])
+
+    def test_who_asks_when_the_rest_is_over_waits_for_nothing(self) -> None:
+        def visit(_: int) -> None:
+            self.clock.rightNow += 0.01
+
+        rounds = Rounds(self.clock, dict.fromkeys(range(2)), visit)
+        rounds.ask()
+        self.turn()
+        self.clock.advance(0.03)
+        rounds.ask()
+        self.assertEqual(self.clock.getDelayedCalls()[0].getTime(), self.clock.seconds())
+
     def test_a_visit_that_fails_costs_nobody_else_his_own(self) -> None:
         def visit(number: int) -> None:
             self.visited.append(number)
