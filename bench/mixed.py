@@ -1,6 +1,7 @@
 """The mixed load: heartbeat, status, start, 5 meter values, stop; each charger sends on when it is answered.
 
-Gateway, worker, RabbitMQ (quorum queues), PostgreSQL (synchronous_commit, fsync) and generator share this machine.
+Gateway, worker, RabbitMQ (quorum queues), PostgreSQL (synchronous_commit, fsync) and generator share this machine. csms
+runs with its usual four shards, and with one, as it should on a single machine.
 """
 
 from __future__ import annotations
@@ -30,20 +31,22 @@ def run(servers: Servers, arguments: argparse.Namespace) -> Rows:
         if arguments.baseline:
             with closing(Baseline(servers, arguments.baseline)) as baseline:
                 rows.append(measure(baseline, load))
-        with (
-            closing(
-                Csms(
-                    servers,
-                    chargers=chargers,
-                    gateways=arguments.gateways,
-                    workers=arguments.workers,
-                    shards=arguments.shards,
-                )
-            ) as csms,
-            profiled(csms.pids, arguments.profile, load.seconds) as start,
-        ):
-            rows.append(measure(csms, load, on_measuring=start))
-            drain(csms, rows[-1])
+        for shards in arguments.shards:
+            with (
+                closing(
+                    Csms(
+                        servers,
+                        chargers=chargers,
+                        gateways=arguments.gateways,
+                        workers=arguments.workers,
+                        shards=shards,
+                    )
+                ) as csms,
+                profiled(csms.pids, arguments.profile, load.seconds) as start,
+            ):
+                rows.append(measure(csms, load, on_measuring=start))
+                drain(csms, rows[-1])
+            rows[-1]["settings"] = "" if shards == SHARDS else f"{shards} shard{'s' * (shards != 1)}"
     return rows
 
 
@@ -54,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=0.0, help="messages a second of all chargers; 0: closed loop")
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--shards", type=int, default=SHARDS)
+    parser.add_argument("--shards", type=int, nargs="+", default=[SHARDS, 1])
     return parser
 
 

@@ -107,7 +107,7 @@ def load_table(rows: Sequence[Row]) -> Table:
         cpu = row["cpu_us_per_message"]
         table.append(
             [
-                row["target"],
+                ", ".join(filter(None, (row["target"], row.get("settings")))),
                 load_name(row),
                 f"{row['chargers']:,}",
                 f"{row['answered_per_s']:,.0f}",
