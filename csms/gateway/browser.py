@@ -257,21 +257,15 @@ class BrowserProtocol(OneBufferProtocol):
         self._pump()
 
     def _pump(self) -> None:
-        pieces, size = [], 0
-        while not self._paused and self.state == self.STATE_OPEN and size < PIECE_BYTES:
-            try:
-                event = self._cursor.take()
-            except RingMovedOn:
-                wire = to_wire([frames.RESET])
-            else:
-                if event is None:
-                    break
-                wire = event.wire
-            pieces.append(wire)
-            size += len(wire)
-        if pieces:
-            self._write(b"".join(pieces))
-        if size >= PIECE_BYTES and self._further is None:
+        if self._paused or self.state != self.STATE_OPEN:
+            return
+        try:
+            wire = self._cursor.take(PIECE_BYTES)
+        except RingMovedOn:
+            wire = to_wire([frames.RESET])
+        if wire:
+            self._write(wire)
+        if self._cursor.has_more and self._further is None:
             # A browser that takes all there is must not keep chargers waiting.
             self._further = self._browsers.clock.callLater(0, self._pump_further)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csms.gateway.events import Event, EventRing, Filter
+from csms.gateway.events import EventRing, Filter
 
 
 class RingMovedOn(Exception):  # noqa: N818 - it names what happened
@@ -48,19 +48,29 @@ class BrowserCursor:
             self._start = self._next = start
         return sum(self._is_due(missed) for missed in range(max(self._next, self._ring.begin), self._ring.end))
 
-    def take(self) -> Event | None:
-        """The next event for the browser; raises :class:`RingMovedOn` (once, then goes on with what is new)."""
-        while self._next < self._ring.end and not self._held:
-            if self._next < self._ring.begin:
-                self._start = self._next = self._ring.end
-                self._skip = range(0)
-                raise RingMovedOn
-            position = self._next
-            self._next += 1
-            if self._is_due(position):
-                return self._ring[position]
-        self._lagging = False
-        return None
+    def take(self, most_bytes: int) -> bytes:
+        """The next piece for the browser, of ``most_bytes`` and an event at most; nothing when it has all there is.
+
+        Raises :class:`RingMovedOn` (once, then goes on with what is new).
+        """
+        if self._held:
+            return b""
+        if self._next < self._ring.begin:
+            self._start = self._next = self._ring.end
+            self._skip = range(0)
+            raise RingMovedOn
+        if self._next in self._skip:
+            self._next = self._skip.stop
+        end = self._skip.start if self._next < self._skip.start else self._ring.end
+        wire, self._next = self._ring.piece(self._next, end, self.filter, most_bytes)
+        if not self.has_more:
+            self._lagging = False
+        return wire
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more to :meth:`take`."""
+        return self._next < self._ring.end and not self._held
 
     def falls_behind(self) -> bool:
         """To be asked after new events while the browser takes none: true once, when too much waits for it."""

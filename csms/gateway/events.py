@@ -32,6 +32,8 @@ SPECIFIC_EVENTS = {
 
 OVERLAP_S = 15.0
 """How far gateways' orders may be apart: as late as the stream may be, and workers' clocks differ."""
+PIECES = 16
+"""Pieces of the ring that are kept for the next browser that stands at the same place."""
 _WEIGHT, _WEIGHT_BYTES = 3, 500
 """What an event takes for each byte of its body, and beyond, at most: read, it is there under two names."""
 
@@ -143,6 +145,7 @@ class EventRing:
         """By the hashes of event ids: of the events, and of more that were here before them."""
         self._remembered: deque[int] = deque()
         """Those hashes, the oldest first."""
+        self._pieces: dict[tuple[int, int, Filter, int], tuple[bytes, int]] = {}
         self._bytes = 0
         self._listeners: list[Callable[[], None]] = []
         self._watchers: list[tuple[str, Callable[[Notification | None], None]]] = []
@@ -161,6 +164,29 @@ class EventRing:
     def __getitem__(self, position: int) -> Event:
         """The event at ``position``: begin <= position < end."""
         return self._events[position - self.begin]
+
+    def piece(self, position: int, end: int, wanted: Filter, most_bytes: int) -> tuple[bytes, int]:
+        """What goes to a browser that has had all before ``position``, and the position behind it.
+
+        It is of ``most_bytes`` and one event at most. Most browsers stand at the same place: it is made once for them.
+        """
+        key = position, end, wanted, most_bytes
+        known = self._pieces.get(key)
+        if known is None:
+            if len(self._pieces) >= PIECES:
+                self._pieces.clear()
+            known = self._pieces[key] = self._made_piece(position, end, wanted, most_bytes)
+        return known
+
+    def _made_piece(self, position: int, end: int, wanted: Filter, most_bytes: int) -> tuple[bytes, int]:
+        wires, size = [], 0
+        while position < end and size < most_bytes:
+            event = self[position]
+            position += 1
+            if wanted.wants(event):
+                wires.append(event.wire)
+                size += len(event.wire)
+        return b"".join(wires), position
 
     def position(self, event_id: str) -> int | None:
         """Where the event stands; None when it was never here or is gone."""

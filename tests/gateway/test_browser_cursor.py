@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import unittest
 
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from csms.domain.messages import NotificationType
 from csms.gateway.browser_cursor import BrowserCursor, RingMovedOn
-from csms.gateway.events import OVERLAP_S, EventRing, Filter, event_texts
+from csms.gateway.events import OVERLAP_S, PIECES, EventRing, Filter, event_texts
 from tests.gateway.notes import NOON, note, tell
 
 NOON_S = NOON.timestamp()
@@ -24,18 +25,18 @@ def ring_of(count: int, kept: int = 100) -> EventRing:
     return ring
 
 
-def taken(cursor: BrowserCursor) -> list[str]:
-    """Everything that the cursor has for the browser now; "reset" where the ring had moved on."""
+def taken(cursor: BrowserCursor, most_bytes: int = 10_000) -> list[str]:
+    """The ids of all that the cursor has for the browser now; "reset" where the ring had moved on."""
     ids: list[str] = []
     while True:
         try:
-            event = cursor.take()
+            wire = cursor.take(most_bytes)
         except RingMovedOn:
             ids.append("reset")
-            continue
-        if event is None:
+        else:
+            ids += [found.decode() for found in re.findall(rb'"id":"([^"]+)"', wire)]
+        if not cursor.has_more:
             return ids
-        ids.append(event.id)
 
 
 def ids(*numbers: int) -> list[str]:
@@ -104,9 +105,7 @@ class EventRingTest(unittest.TestCase):
         tell(ring, note(1))
         cursor = BrowserCursor(ring, 1000)
         cursor.resume("event-0", ring.feed)
-        self.assertEqual(
-            [event.wire and event.id for event in iter(cursor.take, None) if event is not None], [b"", "event-1"]
-        )
+        self.assertEqual(taken(cursor), ids(1))
         cursor = BrowserCursor(ring, 1000)
         cursor.filter = Filter(chargers=frozenset({"CP-1"}))
         self.assertEqual(cursor.resume("event-0", ring.feed), 1)
@@ -144,10 +143,21 @@ class EventRingTest(unittest.TestCase):
         tell(ring, note(1))
         for cursor in cursors:
             cursor.release()
-            event = cursor.take()
-            assert event is not None
-            self.assertIn(b"event-1", event.wire)
+            self.assertIn(b"event-1", cursor.take(1000))
         self.assertEqual(len(encoded), 1)
+
+    def test_a_piece_is_made_once_for_all_who_stand_at_the_same_place_and_want_the_same(self) -> None:
+        ring = ring_of(3)
+        here, there = [ring.piece(0, 3, Filter(types=frozenset({"meter.values.updated"})), 1000) for _ in range(2)]
+        self.assertIs(here, there)
+        self.assertEqual(here[1], 3)
+        self.assertEqual(ring.piece(0, 3, Filter(types=frozenset({"charging.started"})), 1000), (b"", 3))
+        self.assertEqual(ring.piece(0, 3, Filter(), 1)[1], 1)
+        self.assertEqual(ring.piece(2, 3, Filter(), 1)[1], 3)
+        for number in range(3, 3 + 2 * PIECES):
+            tell(ring, note(number))
+            self.assertIn(f'"event-{number}"'.encode(), ring.piece(number, ring.end, Filter(), 1000)[0])
+        self.assertLessEqual(len(ring._pieces), PIECES)
 
 
 class BrowserCursorTest(unittest.TestCase):
@@ -271,10 +281,14 @@ class BrowserCursorTest(unittest.TestCase):
         self.assertFalse(cursor.falls_behind())
 
     @given(
-        missed=st.integers(0, 30), held=st.integers(0, 30), given_before=st.integers(0, 30), later=st.integers(0, 30)
+        missed=st.integers(0, 30),
+        held=st.integers(0, 30),
+        given_before=st.integers(0, 30),
+        later=st.integers(0, 30),
+        most_bytes=st.integers(1, 3000),
     )
     def test_whenever_a_browser_resumes_it_has_every_event_once(
-        self, missed: int, held: int, given_before: int, later: int
+        self, missed: int, held: int, given_before: int, later: int, most_bytes: int
     ) -> None:
         ring = ring_of(1)
         numbers = iter(range(1, 1000))
@@ -291,11 +305,11 @@ class BrowserCursorTest(unittest.TestCase):
         if given_before:
             cursor.release()
             grow(given_before)
-            seen += taken(cursor)
+            seen += taken(cursor, most_bytes)
         cursor.resume("event-0", ring.feed)
-        seen += taken(cursor)
+        seen += taken(cursor, most_bytes)
         grow(later)
-        seen += taken(cursor)
+        seen += taken(cursor, most_bytes)
         self.assertEqual(sorted(seen), sorted(ids(*range(1, expected + 1))))
         if not given_before:
             self.assertEqual(seen, ids(*range(1, expected + 1)))
