@@ -1,6 +1,7 @@
 """Rounds through many, a part of them in each turn of the reactor, so that everybody else gets his turn in between.
 
-A round that took long is followed by a rest as long as it: what happens meanwhile is one visit for all of it.
+A round is followed by a rest, and what happens meanwhile is one visit for all of it. So visits take two thirds of the
+time at most.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 PART = 25
 """Members that are visited in one turn: it takes half a millisecond to write to as many browsers."""
+
+REST = 0.5
+"""How long a rest is, by the time that the visits of its round took."""
 
 T = TypeVar("T")
 
@@ -65,6 +69,6 @@ class Rounds(Generic[T]):
         finally:
             ended_s = self._clock.seconds()
             self._took_s += ended_s - began_s
-            self._rests_until_s = ended_s + self._took_s
+            self._rests_until_s = ended_s + REST * self._took_s
             if self._left or self._asked:
                 self._plan()

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from csms.gateway.rounds import PART, Rounds
+from csms.gateway.rounds import PART, REST, Rounds
 
 
 class RoundsTests(unittest.TestCase):
@@ -83,7 +83,7 @@ class RoundsTests(unittest.TestCase):
         self.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_after_a_round_that_took_long_comes_a_rest_as_long_as_its_visits(self) -> None:
+    def test_after_a_round_comes_a_rest_by_how_long_its_visits_took(self) -> None:
         members = dict.fromkeys(range(PART + 1))
 
         def visit(number: int) -> None:
@@ -97,7 +97,7 @@ class RoundsTests(unittest.TestCase):
         rounds.ask()
         self.assertEqual(self.clock.getDelayedCalls()[0].getTime(), self.clock.seconds())
         self.turn()
-        self.assertAlmostEqual(self.clock.getDelayedCalls()[0].getTime(), self.clock.seconds() + 0.02)
+        self.assertAlmostEqual(self.clock.getDelayedCalls()[0].getTime(), self.clock.seconds() + REST * 0.02)
         self.turn()
         self.assertEqual(self.visited, [*members, *range(PART)])
 
