@@ -24,10 +24,14 @@ class MixedTests(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         servers = Servers(Path(directory.name), rabbitmq_server(), postgresql_server())
         arguments = mixed.BENCH.parser.parse_args(["--chargers", "5", "--seconds", "1", "--warm-up", "0.1"])
-        (figures,) = mixed.run(servers, arguments)  # fails when something that was answered is not stored
-        self.assertEqual(figures["errors"], {})
-        self.assertGreater(figures["total"]["StopTransaction"], 0)
-        self.assertIn("csms", text_of(load_table([figures])))
+        rows = mixed.run(servers, arguments)  # fails when something that was answered is not stored
+        for figures in rows:
+            self.assertEqual(figures["errors"], {})
+            self.assertGreater(figures["total"]["StopTransaction"], 0)
+        table = text_of(load_table(rows))
+        self.assertEqual(
+            [line.split("  mixed")[0].strip() for line in table.splitlines()[1:]], ["csms", "csms, 1 shard"]
+        )
 
 
 class FrameTests(unittest.TestCase):
