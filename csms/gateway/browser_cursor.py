@@ -58,6 +58,7 @@ class BrowserCursor:
         if self._next < self._ring.begin:
             self._start = self._next = self._ring.end
             self._skip = range(0)
+            self._lagging = False
             raise RingMovedOn
         if self._next in self._skip:
             self._next = self._skip.stop
@@ -76,7 +77,7 @@ class BrowserCursor:
         """To be asked after new events while the browser takes none: true once, when too much waits for it."""
         if self._lagging:
             return False
-        if self._weighed_to < self._next:
+        if self._weighed_to <= self._next:
             self._weighed_to, self._waiting_bytes = self._next, 0
         for position in range(max(self._weighed_to, self._ring.begin), self._ring.end):
             if self._is_due(position):

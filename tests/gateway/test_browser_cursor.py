@@ -271,6 +271,35 @@ class BrowserCursorTest(unittest.TestCase):
             tell(ring, note(number))
         self.assertTrue(cursor.falls_behind())
 
+    def test_a_browser_that_was_reset_may_lag_again(self) -> None:
+        ring = ring_of(0, kept=5)
+        cursor = BrowserCursor(ring, lag_bytes=400)
+        cursor.release()
+
+        def lags(*numbers: int) -> list[bool]:
+            told = []
+            for number in numbers:
+                tell(ring, note(number))
+                told.append(cursor.falls_behind())
+            return told
+
+        self.assertIn(True, lags(*range(20)))
+        self.assertRaises(RingMovedOn, cursor.take, 1)
+        tell(ring, note(20))
+        tell(ring, note(21))
+        cursor.take(1)
+        self.assertTrue(cursor.has_more)
+        self.assertIn(True, lags(*range(22, 26)))
+
+    def test_what_was_taken_does_not_count_as_waiting(self) -> None:
+        ring = ring_of(0)
+        cursor = BrowserCursor(ring, lag_bytes=400)
+        cursor.release()
+        for number in range(20):
+            tell(ring, note(number))
+            self.assertFalse(cursor.falls_behind())
+            self.assertEqual(taken(cursor), ids(number))
+
     def test_what_the_filter_hides_makes_nobody_lag(self) -> None:
         ring = ring_of(0)
         cursor = BrowserCursor(ring, lag_bytes=1000)
