@@ -53,7 +53,7 @@ def new_parser(about: str | None, *, profile: bool = False) -> argparse.Argument
         help="JSON of all benchmarks; those of this one go there",
     )
     parser.add_argument(
-        "--schedulers", type=int, default=SCHEDULERS, help="threads of RabbitMQ's Erlang machine (its +S), default 1"
+        "--schedulers", type=int, default=SCHEDULERS, help="threads of RabbitMQ's Erlang machine, its +S (%(default)s)"
     )
     if profile:
         parser.add_argument("--profile", type=Path, metavar="DIR", help="write py-spy's stacks there, print their top")

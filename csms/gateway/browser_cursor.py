@@ -49,9 +49,9 @@ class BrowserCursor:
         return sum(self._is_due(missed) for missed in range(max(self._next, self._ring.begin), self._ring.end))
 
     def take(self, most_bytes: int) -> bytes:
-        """The next piece for the browser, of ``most_bytes`` and an event at most; nothing when it has all there is.
+        """The next piece for the browser, of ``most_bytes`` and an event at most; empty when nothing in it is for it.
 
-        Raises :class:`RingMovedOn` (once, then goes on with what is new).
+        Ask again while :attr:`has_more`. Raises :class:`RingMovedOn` (once, then goes on with what is new).
         """
         if self._held:
             return b""

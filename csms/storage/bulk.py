@@ -32,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 from csms.storage.types import UtcDateTime, aware, time_text
 
@@ -165,10 +165,6 @@ class Members(TypeDecorator[Iterable[Any]]):
 
     impl = String
     cache_ok = True
-
-    def __init__(self, of: TypeEngine[Any]) -> None:
-        super().__init__()
-        self.of = of
 
     def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> str:
         members = list(value or ())

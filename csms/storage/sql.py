@@ -35,7 +35,7 @@ class Clauses:
 
     def any_of(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """``column`` equals one of the values that the parameter ``name`` will have."""
-        return self._bulk.any_of(column, bindparam(name, type_=Members(column.type)))
+        return self._bulk.any_of(column, bindparam(name, type_=Members()))
 
     def keys(self, columns: tuple[Column[Any], ...], name: str) -> Subquery:
         """A table made of the rows that the parameter ``name`` will have, to join with."""
@@ -147,7 +147,7 @@ class Sql:
 
     def any_of(self, column: ColumnElement[Any], values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
         """``column`` equals one of ``values``, in a statement that is not :meth:`made` once."""
-        return self._bulk.any_of(column, bindparam(None, list(values), type_=Members(column.type), unique=True))
+        return self._bulk.any_of(column, bindparam(None, list(values), type_=Members(), unique=True))
 
     def want_ids(self, table: Table, count: int, *, ahead: bool = False) -> None:
         """Say how many ids of ``table`` will be needed, so that the first one fetches them all.
